@@ -1,0 +1,71 @@
+"""Cell-type abundance from an H&E image, inside AnnData and SpatialData.
+
+image ──► tiles ──► embedding ──► abundance ──► map
+
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version as _version
+
+from histodecon._core._errors import (
+    AlignmentError,
+    DroppedSpotsWarning,
+    FallbackWarning,
+    GeometryError,
+    HistodeconError,
+    HistodeconWarning,
+    HubError,
+    ImageError,
+    InputError,
+    IntegrityError,
+    MissingDependencyError,
+    MissingKeyError,
+    ModelError,
+    ModelMismatchError,
+    ModelVersionError,
+    NamingError,
+    OfflineError,
+    ResolutionError,
+    ResolutionWarning,
+    ResourceError,
+    StoreError,
+    TargetError,
+    UndefinedMetricWarning,
+    UnsafeFileError,
+)
+from histodecon._core._journey import journey_table as _journey_table
+from histodecon._core._lazy import lazy_attributes as _lazy_attributes
+
+__version__ = _version("histodecon")
+__doc__ = (__doc__ or "") + _journey_table()
+
+__all__ = [
+    "AlignmentError",
+    "DroppedSpotsWarning",
+    "FallbackWarning",
+    "GeometryError",
+    "HistodeconError",
+    "HistodeconWarning",
+    "HubError",
+    "ImageError",
+    "InputError",
+    "IntegrityError",
+    "MissingDependencyError",
+    "MissingKeyError",
+    "ModelError",
+    "ModelMismatchError",
+    "ModelVersionError",
+    "NamingError",
+    "OfflineError",
+    "ResolutionError",
+    "ResolutionWarning",
+    "ResourceError",
+    "StoreError",
+    "TargetError",
+    "UndefinedMetricWarning",
+    "UnsafeFileError",
+]
+
+_ROOMS = ("io", "datasets", "pp", "tl", "pl", "get", "images", "encoders", "models", "stats")
+__getattr__, __dir__ = _lazy_attributes(__name__, {room: room for room in _ROOMS} | {"AbundanceRegressor": "models"})

@@ -1,0 +1,61 @@
+"""Keys, errors, parameter docs, tables and files that every room shares. Imports no room."""
+
+from histodecon._core._containers import (
+    coordinates,
+    is_spatialdata,
+    iter_libraries,
+    obs_column,
+    require_spots,
+    require_unique_names,
+    slide_mpp,
+    table_of,
+)
+from histodecon._core._device import resolve_device
+from histodecon._core._docs import doc
+from histodecon._core._embeddings import UNRECORDED, as_2d_float, embedding_keys, read_embedding, write_embedding
+from histodecon._core._errors import (
+    AlignmentError,
+    DroppedSpotsWarning,
+    FallbackWarning,
+    GeometryError,
+    HistodeconError,
+    HistodeconWarning,
+    HubError,
+    ImageError,
+    InputError,
+    IntegrityError,
+    MissingDependencyError,
+    MissingKeyError,
+    ModelError,
+    ModelMismatchError,
+    ModelVersionError,
+    NamingError,
+    OfflineError,
+    ResolutionError,
+    ResolutionWarning,
+    ResourceError,
+    StoreError,
+    TargetError,
+    UndefinedMetricWarning,
+    UnsafeFileError,
+    first_names,
+    raise_together,
+)
+from histodecon._core._files import write_atomic
+from histodecon._core._keys import Key, is_safe_key, safe_key
+from histodecon._core._lazy import lazy_attributes
+from histodecon._core._optional import declare_vision_operators, import_optional, import_timm
+from histodecon._core._tables import (
+    KINDS,
+    UNITS,
+    detect_kind,
+    digest,
+    read_table,
+    safe_columns,
+    set_uns_branch,
+    table_keys,
+    table_kind,
+    table_record,
+    uns_branch,
+    write_table,
+)

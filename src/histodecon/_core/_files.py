@@ -1,0 +1,60 @@
+"""Files that are either the old or the new, never half."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from histodecon._core._errors import StoreError
+
+
+def write_atomic(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write a file beside its place, flush it to disk, and rename it.
+
+    Parameters
+    ----------
+    path
+        Where the file shall stand; a symbolic link keeps pointing and its target is replaced.
+    content
+        The bytes.
+
+    Returns
+    -------
+    The path.
+
+    Raises
+    ------
+    StoreError
+        The folder is absent or not writable, or the disk is full; an older file is intact.
+    """
+    target = Path(path).resolve()
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(target)
+        temporary = None
+    except OSError as error:
+        msg = f"{target.name} could not be written"
+        raise StoreError(
+            msg,
+            where=f"{target.parent}: {error.strerror or error}",
+            why=f"{len(content)} bytes are needed; what was there before is intact",
+            fix="choose another folder or free some space",
+            code="FI-06",
+        ) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+    return Path(path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,148 @@
+"""The journey as data: what each step reads, writes, and in which unit.
+
+It makes the table of ``histodecon.__doc__`` and of the documentation, and a contract test compares it with what
+the functions really write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from histodecon._core._keys import Key
+
+
+@dataclass(frozen=True)
+class JourneyStep:
+    """One row of the journey.
+
+    Parameters
+    ----------
+    functions
+        Public names, room first.
+    reads
+        Slots that are read.
+    writes
+        Slots that are written by default; ``{encoder}``, ``{library}`` stand for names.
+    optional
+        Slots that are written on request or for some inputs.
+    form
+        Shape and unit.
+    """
+
+    functions: tuple[str, ...]
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    form: str = ""
+
+
+_ROOT = f'uns["{Key.uns.ROOT}"]'
+
+JOURNEY = (
+    JourneyStep(
+        ("io.read_st",),
+        ("files",),
+        (
+            'images["{library}_image"]',
+            'shapes["{library}_spots"]',
+            f'obsm["{Key.obsm.SPATIAL}"]',
+            f'obs["{Key.obs.LIBRARY}"]',
+            f'uns["{Key.uns.SPATIAL}"]',
+            f'{_ROOT}["{Key.uns.SLIDES}"]',
+        ),
+        (f'obs["{Key.obs.PATIENT}"]',),
+        "float (n, 2), x then y, full-resolution pixels",
+    ),
+    JourneyStep(
+        ("pp.tile_spots",),
+        (f'obsm["{Key.obsm.SPATIAL}"]', "image"),
+        (
+            f'{_ROOT}["{Key.uns.TILES}"]',
+            f'obs["{Key.obs.TISSUE_FRACTION}"]',
+            f'obs["{Key.obs.IN_TISSUE_TILE}"]',
+            f'obs["{Key.obs.TILE_PADDING}"]',
+        ),
+        ('shapes["{library}_tiles"]',),
+        "per slide: mpp, its source, tile size in µm and pixels; fractions in [0, 1]; flags, no spot is dropped",
+    ),
+    JourneyStep(
+        ("pp.embed_tiles",),
+        (f'{_ROOT}["{Key.uns.TILES}"]', "image"),
+        ('obsm["X_{encoder}"]', f'{_ROOT}["{Key.uns.EMBEDDINGS}"]'),
+        (),
+        "float32 (n, width)",
+    ),
+    JourneyStep(
+        ("tl.set_targets",),
+        ("obsm, DataFrame or csv",),
+        (f'obsm["{Key.obsm.TARGETS}"]', f'{_ROOT}["{Key.uns.TABLES}"]'),
+        (),
+        "DataFrame (n, n_types), cells per spot or proportion",
+    ),
+    JourneyStep(
+        ("tl.train_regressor",),
+        ('obsm["X_{encoder}"]', f'obsm["{Key.obsm.TARGETS}"]', f'obs["{Key.obs.PATIENT}"]'),
+        (f'{_ROOT}["{Key.uns.REGRESSOR}"]',),
+        (),
+        "returns an AbundanceRegressor",
+    ),
+    JourneyStep(
+        ("tl.predict_abundance",),
+        ('obsm["X_{encoder}"]', f'{_ROOT}["{Key.uns.REGRESSOR}"]'),
+        (f'obsm["{Key.obsm.PREDICTED}"]', f'{_ROOT}["{Key.uns.TABLES}"]'),
+        (),
+        "DataFrame (n, n_types), unit of the targets",
+    ),
+    JourneyStep(
+        ("tl.cross_validate",),
+        ('obsm["X_{encoder}"]', f'obsm["{Key.obsm.TARGETS}"]', f'obs["{Key.obs.PATIENT}"]'),
+        (
+            f'obsm["{Key.obsm.CROSS_VALIDATED}"]',
+            f'uns["{Key.uns.CROSS_VALIDATION}"]',
+            f'{_ROOT}["{Key.uns.TABLES}"]',
+        ),
+        (),
+        "out-of-fold predictions, scores of each fold",
+    ),
+    JourneyStep(
+        ("tl.evaluate",),
+        (f'obsm["{Key.obsm.TARGETS}"]', f'obsm["{Key.obsm.PREDICTED}"]'),
+        (f'uns["{Key.uns.EVALUATION}"]',),
+        (),
+        "DataFrame: CC, L1 and more for each cell type",
+    ),
+    JourneyStep(
+        ("tl.colocalization",),
+        (f'obsm["{Key.obsm.PREDICTED}"]', f'obsm["{Key.obsm.SPATIAL}"]'),
+        (f'uns["{Key.uns.COLOCALIZATION}"]',),
+        (),
+        "R, z, p, q (n_types, n_types) for each slide and pooled",
+    ),
+    JourneyStep(
+        ("get.abundance",),
+        ("the tables above",),
+        (),
+        (),
+        'a new AnnData, spots × cell types, layers "target", "predicted", "crossval"',
+    ),
+)
+
+
+def journey_table() -> str:
+    """Write the journey as a Markdown table.
+
+    Returns
+    -------
+    The table; steps in order.
+    """
+    rows = ["| step | reads | writes | form, unit |", "|---|---|---|---|"]
+    for step in JOURNEY:
+        writes = [f"`{slot}`" for slot in step.writes] + [f"(`{slot}`)" for slot in step.optional]
+        cells = (
+            " ".join(f"`{name}`" for name in step.functions),
+            ", ".join(f"`{slot}`" if "[" in slot else slot for slot in step.reads),
+            ", ".join(writes) or "–",
+            step.form,
+        )
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)

@@ -1,0 +1,7 @@
+"""Readers: files in, SpatialData out."""
+
+from histodecon._core._lazy import lazy_attributes
+
+__all__ = ["read_st"]
+
+__getattr__, __dir__ = lazy_attributes(__name__, {name: f"_{name}" for name in __all__})
