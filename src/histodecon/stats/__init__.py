@@ -1,0 +1,45 @@
+"""Statistics on plain arrays: spatial correlation, agreement scores, splits.
+
+A pure room: numpy, scipy and pandas only. It raises :class:`ValueError` and :class:`TypeError`; the rooms that carry
+data in and out of AnnData turn faults of a user's data into errors that name the key.
+"""
+
+from __future__ import annotations
+
+from histodecon.stats._agreement import AGREEMENT_CONVENTIONS, agreement_table, map_agreement
+from histodecon.stats._moran import MoranResult, morans_r, pool_morans_r
+from histodecon.stats._null import benjamini_hochberg
+from histodecon.stats._scores import (
+    jsd_per_spot,
+    jsd_per_type,
+    l1_per_type,
+    pearson_per_type,
+    rmse_per_type,
+    score_table,
+    spearman_per_type,
+)
+from histodecon.stats._spacing import nearest_neighbor_pitch
+from histodecon.stats._splits import group_k_fold, leave_one_group_out
+from histodecon.stats._weights import SpatialSums, gaussian_sums
+
+__all__ = [
+    "AGREEMENT_CONVENTIONS",
+    "MoranResult",
+    "SpatialSums",
+    "agreement_table",
+    "benjamini_hochberg",
+    "gaussian_sums",
+    "group_k_fold",
+    "jsd_per_spot",
+    "jsd_per_type",
+    "l1_per_type",
+    "leave_one_group_out",
+    "map_agreement",
+    "morans_r",
+    "nearest_neighbor_pitch",
+    "pearson_per_type",
+    "pool_morans_r",
+    "rmse_per_type",
+    "score_table",
+    "spearman_per_type",
+]

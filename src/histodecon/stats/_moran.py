@@ -1,0 +1,281 @@
+"""Bivariate Moran's R between all pairs of cell types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from histodecon.stats._null import benjamini_hochberg, cross_variance, permutation_p, self_moments
+from histodecon.stats._weights import SpatialSums, gaussian_sums
+
+_FLAT = 1e-13  # relative spread below which float64 values carry no variance
+_MIN_SPOTS = 4
+
+
+@dataclass(frozen=True)
+class MoranResult:
+    """Bivariate Moran's R and its null; arrays are (K, L), NaN where a type has no variance.
+
+    Parameters
+    ----------
+    r
+        The statistic.
+    expected, sd
+        Its exact mean and standard deviation when values are permuted over the spots.
+    z
+        ``(r - expected) / sd``.
+    p
+        Two-sided p value: normal approximation, or permutations where asked.
+    q
+        Benjamini-Hochberg over distinct pairs; the diagonal of a map of one table is a family of its own.
+    n
+        Number of spots.
+    length
+        Length scale, in the unit of the coordinates.
+    neighbors
+        Mean weight a spot gives to all other spots: how many neighbors the length scale reaches.
+    reason
+        Why values are missing for every pair; empty when they are not.
+    """
+
+    r: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    z: NDArray[np.float64]
+    p: NDArray[np.float64]
+    q: NDArray[np.float64]
+    n: int
+    length: float
+    neighbors: float
+    reason: str = ""
+
+
+def morans_r(
+    x: ArrayLike,
+    coords: ArrayLike,
+    length: float,
+    *,
+    y: ArrayLike | None = None,
+    include_self: bool = True,
+    permutations: int = 0,
+    random_state: int = 0,
+    method: Literal["auto", "blocks"] = "auto",
+    block_size: int = 1024,
+) -> MoranResult:
+    """Bivariate Moran's R between the columns of ``x`` (and of ``y``) over spots in space.
+
+    Parameters
+    ----------
+    x
+        Values, shape (n, K).
+    coords
+        Positions, shape (n, dims), in the unit of ``length``.
+    length
+        Length scale l of the Gaussian weights.
+    y
+        Second table of the same spots, shape (n, L); by default ``x`` against itself.
+    include_self
+        Whether a spot is its own neighbor with weight 1.
+    permutations
+        0: p from the exact null variance and the normal distribution. Else p from this many shuffles.
+    random_state
+        Seed of the shuffles.
+    method
+        ``"blocks"`` sums over all pairs of spots in tiles; ``"auto"`` picks the fastest exact method.
+    block_size
+        Side of a tile in spots; memory beyond (n, K) arrays is three tiles of float64.
+
+    Returns
+    -------
+    R, null moments, z, p and q.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, values that are not finite, a length or counts out of range.
+
+    Notes
+    -----
+    R_ab = Σᵢⱼ wᵢⱼ (xᵢₐ - x̄ₐ)(yⱼᵦ - ȳᵦ) / √(Σ(xₐ - x̄ₐ)² Σ(yᵦ - ȳᵦ)²) with w = n/W · exp(-d²/2l²), W the sum of the
+    Gaussian weights, no cutoff. As l falls to 0, R becomes Pearson's correlation.
+
+    Null: the values of both types are put on the spots at random, independently of each other. Mean 0 and one exact
+    variance for all pairs follow (see :func:`~histodecon.stats._null.cross_variance`). A type against itself has
+    its own exact mean and variance. The null says "no spatial structure at all": two types that are each smooth
+    in space reach small p by chance more often than p says. Shuffles move the second type alone; of the two directions
+    of a pair the larger p is kept; the diagonal of a map of one table keeps the normal approximation.
+
+    With fewer than 4 spots z, p and q are NaN and ``reason`` says so.
+    """
+    u = _as_table(x, "x")
+    v = u if y is None else _as_table(y, "y")
+    points = _as_coords(coords)
+    if not len(u) == len(v) == len(points):
+        msg = f"x, y and coords must have the same number of rows, got {len(u)}, {len(v)} and {len(points)}"
+        raise ValueError(msg)
+    _check_options(length, permutations, method, block_size)
+    u = _unit_columns(u)
+    v = u if y is None else _unit_columns(v)
+    n = len(points)
+    if n == 0:
+        return _undefined(u, v, 0, length, "0 spots")
+    sums = gaussian_sums(points, np.nan_to_num(u), length, include_self=include_self, block_size=block_size)
+    neighbors = (sums.total - n * sums.self_weight) / n
+    if sums.total == 0.0:
+        return _undefined(u, v, n, length, "every weight between two spots is 0 at this length")
+    r = sums.product.T @ np.nan_to_num(v) * (n / sums.total)
+    if y is None:
+        r = (r + r.T) / 2
+    r[np.isnan(u[0]), :] = np.nan
+    r[:, np.isnan(v[0])] = np.nan
+    expected, sd, reason = _null_moments(sums, u, v, same=y is None)
+    z = (r - expected) / sd
+    p = _two_sided(z)
+    if permutations and not reason:
+        drawn = permutation_p(sums.product, v, r, n / sums.total, permutations=permutations, random_state=random_state)
+        if y is None:
+            drawn = np.maximum(drawn, drawn.T)
+            np.fill_diagonal(drawn, p.diagonal())
+        p = drawn
+    return MoranResult(r, expected, sd, z, p, _family_wise_q(p, same=y is None), n, float(length), neighbors, reason)
+
+
+def pool_morans_r(results: Sequence[MoranResult], *, same: bool = True) -> MoranResult:
+    """Average maps of separate slides, each slide weighted by its number of spots.
+
+    Parameters
+    ----------
+    results
+        Maps of the same types, one a slide; weights never cross slides.
+    same
+        Whether each map is of one table against itself (the diagonal is then a family of its own).
+
+    Returns
+    -------
+    The pooled map. A slide where a type has no variance is left out of that type's pairs. The moments are exact for
+    permutations within slides; p is the normal approximation. ``length`` is NaN where the slides differ.
+    """
+    if not results:
+        msg = "nothing to pool: results is empty"
+        raise ValueError(msg)
+    r = np.stack([result.r for result in results])
+    n = np.array([result.n for result in results], dtype=np.float64)
+    weight = np.where(np.isnan(r), 0.0, n[:, None, None])
+    total = weight.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = weight / total
+    pooled_r, expected = (_share_sum(share, stack) for stack in (r, np.stack([result.expected for result in results])))
+    sd = np.sqrt(_share_sum(share**2, np.stack([result.sd**2 for result in results])))
+    z = (pooled_r - expected) / sd
+    p = _two_sided(z)
+    lengths = {result.length for result in results}
+    neighbors = float(np.average([result.neighbors for result in results], weights=np.maximum(n, 1)))
+    reason = "" if np.isfinite(pooled_r).any() else results[0].reason or "no slide has two types with variance"
+    return MoranResult(
+        pooled_r,
+        expected,
+        sd,
+        z,
+        p,
+        _family_wise_q(p, same=same),
+        int(n.sum()),
+        lengths.pop() if len(lengths) == 1 else np.nan,
+        neighbors,
+        reason,
+    )
+
+
+def _share_sum(share: NDArray[np.float64], stack: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum over slides with weight; NaN only where a slide that counts is NaN, or none counts."""
+    return np.where(share == 0.0, 0.0, share * stack).sum(axis=0)
+
+
+def _null_moments(
+    sums: SpatialSums, u: NDArray[np.float64], v: NDArray[np.float64], *, same: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    shape = (u.shape[1], v.shape[1])
+    n = len(u)
+    expected, sd = np.zeros(shape), np.full(shape, np.nan)
+    if n < _MIN_SPOTS:
+        return np.full(shape, np.nan), sd, f"{n} spots: fewer than {_MIN_SPOTS} give no null distribution"
+    variance = cross_variance(sums)
+    if np.isnan(variance):
+        return np.full(shape, np.nan), sd, "all pairs of spots have the same weight at this length"
+    sd[:] = np.sqrt(variance)
+    if same:
+        mean, own = self_moments(sums, (u**4).sum(axis=0))
+        np.fill_diagonal(expected, mean)
+        np.fill_diagonal(sd, np.sqrt(own))
+    for moment in (expected, sd):
+        moment[np.isnan(u[0]), :] = np.nan
+        moment[:, np.isnan(v[0])] = np.nan
+    return expected, sd, ""
+
+
+def _two_sided(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.special import ndtr
+
+    return 2.0 * ndtr(-np.abs(z))
+
+
+def _family_wise_q(p: NDArray[np.float64], *, same: bool) -> NDArray[np.float64]:
+    if not same:
+        return benjamini_hochberg(p)
+    upper = np.triu_indices_from(p, k=1)
+    q = np.full(p.shape, np.nan)
+    q[upper] = benjamini_hochberg(p[upper])
+    q.T[upper] = q[upper]
+    np.fill_diagonal(q, benjamini_hochberg(p.diagonal()))
+    return q
+
+
+def _as_table(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim != 2:
+        msg = f"{name} must have shape (spots, types), got {table.shape}"
+        raise ValueError(msg)
+    if not np.isfinite(table).all():
+        msg = f"{name} has {int((~np.isfinite(table)).sum())} values that are not finite"
+        raise ValueError(msg)
+    return table
+
+
+def _as_coords(coords: ArrayLike) -> NDArray[np.float64]:
+    points = _as_table(coords, "coords")
+    return points - points.mean(axis=0) if len(points) else points
+
+
+def _check_options(length: float, permutations: int, method: str, block_size: int) -> None:
+    if not (np.isfinite(length) and length > 0):
+        msg = f"length must be a positive number, got {length}"
+        raise ValueError(msg)
+    if permutations < 0 or block_size < 1:
+        msg = f"permutations must be >= 0 and block_size >= 1, got {permutations} and {block_size}"
+        raise ValueError(msg)
+    if method not in {"auto", "blocks"}:
+        msg = f"method must be 'auto' or 'blocks', got {method!r}"
+        raise ValueError(msg)
+
+
+def _unit_columns(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Center each column and scale it to unit length; columns without variance become NaN."""
+    if not table.size:
+        return table
+    top = np.abs(table).max(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centered = table / top
+        centered -= centered.mean(axis=0)
+        centered -= centered.mean(axis=0)
+        flat = ~(np.abs(centered).max(axis=0) > _FLAT)
+        centered /= np.sqrt((centered**2).sum(axis=0))
+    centered[:, flat] = np.nan
+    return centered
+
+
+def _undefined(u: NDArray[np.float64], v: NDArray[np.float64], n: int, length: float, reason: str) -> MoranResult:
+    nothing = np.full((u.shape[1], v.shape[1]), np.nan)
+    return MoranResult(*(nothing.copy() for _ in range(6)), n, float(length), 0.0, reason)

@@ -1,0 +1,191 @@
+"""Scores of predicted against true abundances, one a cell type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FLAT = 1e-13  # relative spread below which float64 values carry no variance
+
+
+def pearson_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
+    """Pearson correlation of each column.
+
+    Parameters
+    ----------
+    truth, predicted
+        Shape (n, K). A spot that is NaN in either is left out of that type.
+
+    Returns
+    -------
+    Shape (K,); NaN for types with fewer than 2 spots or without variance in either table.
+    """
+    t, p, valid = _paired(truth, predicted)
+    return _correlation(t, p, valid)
+
+
+def spearman_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
+    """Spearman rank correlation of each column, ties at their mean rank.
+
+    Parameters
+    ----------
+    truth, predicted
+        Shape (n, K). A spot that is NaN in either is left out of that type.
+
+    Returns
+    -------
+    Shape (K,); NaN for types with fewer than 2 spots or without variance in either table.
+    """
+    from scipy.stats import rankdata
+
+    t, p, valid = _paired(truth, predicted)
+    flat = np.isnan(_correlation(t, p, valid))
+    ranks = [rankdata(np.where(valid, side, np.nan), axis=0, nan_policy="omit") for side in (t, p)]
+    return np.where(flat, np.nan, _correlation(ranks[0], ranks[1], valid))
+
+
+def l1_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
+    """Mean absolute error of each column, on the scale of the table.
+
+    Parameters
+    ----------
+    truth, predicted
+        Shape (n, K). A spot that is NaN in either is left out of that type.
+
+    Returns
+    -------
+    Shape (K,). Its mean over types is L1 over spots x types, its sum over types the L1 of whole proportions.
+    """
+    t, p, valid = _paired(truth, predicted)
+    return _mean(np.abs(t - p), valid)
+
+
+def rmse_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
+    """Root mean squared error of each column, on the scale of the table.
+
+    Parameters
+    ----------
+    truth, predicted
+        Shape (n, K). A spot that is NaN in either is left out of that type.
+
+    Returns
+    -------
+    Shape (K,).
+    """
+    t, p, valid = _paired(truth, predicted)
+    return np.sqrt(_mean((t - p) ** 2, valid))
+
+
+def jsd_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
+    """Jensen-Shannon divergence of where each cell type lies: its values over the spots, made to sum to 1.
+
+    Parameters
+    ----------
+    truth, predicted
+        Shape (n, K), not negative. A spot that is NaN in either is left out of that type.
+
+    Returns
+    -------
+    Shape (K,), in bits: 0 for equal, 1 for disjoint distributions. NaN for types with sum 0 or a negative value.
+    """
+    t, p, valid = _paired(truth, predicted)
+    return _jsd(np.where(valid, t, 0.0), np.where(valid, p, 0.0))
+
+
+def jsd_per_spot(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
+    """Jensen-Shannon divergence of the composition of each spot: its values over the types, made to sum to 1.
+
+    Parameters
+    ----------
+    truth, predicted
+        Shape (n, K), not negative.
+
+    Returns
+    -------
+    Shape (n,), in bits: 0 for equal, 1 for disjoint compositions. NaN for spots with NaN, sum 0 or a negative value.
+    """
+    t, p, valid = _paired(truth, predicted)
+    divergence = _jsd(np.where(valid, t, 0.0).T, np.where(valid, p, 0.0).T)
+    return np.where(valid.all(axis=1), divergence, np.nan)
+
+
+def score_table(truth: ArrayLike, predicted: ArrayLike, names: Sequence[str]) -> pd.DataFrame:
+    """All scores of all cell types.
+
+    Parameters
+    ----------
+    truth, predicted
+        Shape (n, K). A spot that is NaN in either is left out of that type.
+    names
+        Names of the K types.
+
+    Returns
+    -------
+    One row a type; columns ``cc`` (Pearson), ``spearman``, ``l1``, ``rmse``, ``jsd`` (over spots) and ``n``, the
+    number of spots compared.
+    """
+    import pandas as pd
+
+    _, _, valid = _paired(truth, predicted)
+    return pd.DataFrame(
+        {
+            "cc": pearson_per_type(truth, predicted),
+            "spearman": spearman_per_type(truth, predicted),
+            "l1": l1_per_type(truth, predicted),
+            "rmse": rmse_per_type(truth, predicted),
+            "jsd": jsd_per_type(truth, predicted),
+            "n": valid.sum(axis=0),
+        },
+        index=pd.Index(list(names), name="cell_type"),
+    )
+
+
+def _paired(
+    truth: ArrayLike, predicted: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    t, p = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    if t.ndim != 2 or t.shape != p.shape:
+        msg = f"truth and predicted must have one shape (spots, types), got {t.shape} and {p.shape}"
+        raise ValueError(msg)
+    return t, p, ~(np.isnan(t) | np.isnan(p))
+
+
+def _mean(values: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    count = valid.sum(axis=0)
+    total = np.where(valid, values, 0.0).sum(axis=0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def _correlation(t: NDArray[np.float64], p: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    (t, t_flat), (p, p_flat) = _unit(t, valid), _unit(p, valid)
+    r = np.clip((t * p).sum(axis=0), -1.0, 1.0)
+    return np.where(t_flat | p_flat, np.nan, r)
+
+
+def _unit(values: NDArray[np.float64], valid: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Center the valid entries of each column, scale to unit length; say which columns have no variance."""
+    kept = np.where(valid, values, 0.0)
+    top = np.abs(kept).max(axis=0, initial=0.0)
+    kept = np.divide(kept, top, out=np.zeros_like(kept), where=top > 0)
+    kept = np.where(valid, kept - _mean(kept, valid), 0.0)
+    flat = ~(np.abs(kept).max(axis=0, initial=0.0) > _FLAT)
+    norm = np.sqrt((kept**2).sum(axis=0))
+    return np.divide(kept, norm, out=np.zeros_like(kept), where=~flat), flat
+
+
+def _jsd(t: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divergence of each column, in bits."""
+    from scipy.special import rel_entr
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t_share, p_share = t / t.sum(axis=0), p / p.sum(axis=0)
+    middle = (t_share + p_share) / 2
+    divergence = (rel_entr(t_share, middle) + rel_entr(p_share, middle)).sum(axis=0) / (2 * np.log(2))
+    bad = (t < 0).any(axis=0) | (p < 0).any(axis=0)
+    return np.where(bad, np.nan, np.clip(divergence, 0.0, 1.0))
