@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from histodecon.stats._columns import unit_columns
 from histodecon.stats._null import benjamini_hochberg, cross_variance, permutation_p, self_moments
 from histodecon.stats._weights import SpatialSums, gaussian_sums
 
-_FLAT = 1e-13  # relative spread below which float64 values carry no variance
 _MIN_SPOTS = 4
 
 
@@ -118,21 +118,21 @@ def morans_r(
         msg = f"x, y and coords must have the same number of rows, got {len(u)}, {len(v)} and {len(points)}"
         raise ValueError(msg)
     _check_options(length, permutations, method, block_size)
-    u = _unit_columns(u)
-    v = u if y is None else _unit_columns(v)
+    u, flat_u = unit_columns(u)
+    v, flat_v = (u, flat_u) if y is None else unit_columns(v)
+    blank = flat_u[:, None] | flat_v[None, :]
     n = len(points)
     if n == 0:
-        return _undefined(u, v, 0, length, "0 spots")
-    sums = gaussian_sums(points, np.nan_to_num(u), length, include_self=include_self, block_size=block_size)
+        return _undefined(blank.shape, 0, length, "0 spots")
+    sums = gaussian_sums(points, u, length, include_self=include_self, block_size=block_size)
     neighbors = (sums.total - n * sums.self_weight) / n
     if sums.total == 0.0:
-        return _undefined(u, v, n, length, "every weight between two spots is 0 at this length")
-    r = sums.product.T @ np.nan_to_num(v) * (n / sums.total)
+        return _undefined(blank.shape, n, length, "every weight between two spots is 0 at this length")
+    r = sums.product.T @ v * (n / sums.total)
     if y is None:
         r = (r + r.T) / 2
-    r[np.isnan(u[0]), :] = np.nan
-    r[:, np.isnan(v[0])] = np.nan
-    expected, sd, reason = _null_moments(sums, u, v, same=y is None)
+    r[blank] = np.nan
+    expected, sd, reason = _null_moments(sums, u, blank, same=y is None)
     z = (r - expected) / sd
     p = _two_sided(z)
     if permutations and not reason:
@@ -195,24 +195,21 @@ def _share_sum(share: NDArray[np.float64], stack: NDArray[np.float64]) -> NDArra
 
 
 def _null_moments(
-    sums: SpatialSums, u: NDArray[np.float64], v: NDArray[np.float64], *, same: bool
+    sums: SpatialSums, u: NDArray[np.float64], blank: NDArray[np.bool_], *, same: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
-    shape = (u.shape[1], v.shape[1])
     n = len(u)
-    expected, sd = np.zeros(shape), np.full(shape, np.nan)
+    nothing = np.full(blank.shape, np.nan)
     if n < _MIN_SPOTS:
-        return np.full(shape, np.nan), sd, f"{n} spots: fewer than {_MIN_SPOTS} give no null distribution"
+        return nothing, nothing.copy(), f"{n} spots: fewer than {_MIN_SPOTS} give no null distribution"
     variance = cross_variance(sums)
     if np.isnan(variance):
-        return np.full(shape, np.nan), sd, "all pairs of spots have the same weight at this length"
-    sd[:] = np.sqrt(variance)
+        return nothing, nothing.copy(), "all pairs of spots have the same weight at this length"
+    expected, sd = np.zeros(blank.shape), np.full(blank.shape, np.sqrt(variance))
     if same:
         mean, own = self_moments(sums, (u**4).sum(axis=0))
         np.fill_diagonal(expected, mean)
         np.fill_diagonal(sd, np.sqrt(own))
-    for moment in (expected, sd):
-        moment[np.isnan(u[0]), :] = np.nan
-        moment[:, np.isnan(v[0])] = np.nan
+    expected[blank] = sd[blank] = np.nan
     return expected, sd, ""
 
 
@@ -261,21 +258,6 @@ def _check_options(length: float, permutations: int, method: str, block_size: in
         raise ValueError(msg)
 
 
-def _unit_columns(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Center each column and scale it to unit length; columns without variance become NaN."""
-    if not table.size:
-        return table
-    top = np.abs(table).max(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        centered = table / top
-        centered -= centered.mean(axis=0)
-        centered -= centered.mean(axis=0)
-        flat = ~(np.abs(centered).max(axis=0) > _FLAT)
-        centered /= np.sqrt((centered**2).sum(axis=0))
-    centered[:, flat] = np.nan
-    return centered
-
-
-def _undefined(u: NDArray[np.float64], v: NDArray[np.float64], n: int, length: float, reason: str) -> MoranResult:
-    nothing = np.full((u.shape[1], v.shape[1]), np.nan)
-    return MoranResult(*(nothing.copy() for _ in range(6)), n, float(length), 0.0, reason)
+def _undefined(shape: tuple[int, ...], n: int, length: float, reason: str) -> MoranResult:
+    r, expected, sd, z, p, q = (np.full(shape, np.nan) for _ in range(6))
+    return MoranResult(r, expected, sd, z, p, q, n, float(length), 0.0, reason)

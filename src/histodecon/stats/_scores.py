@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from histodecon.stats._columns import column_means, unit_columns
+
 if TYPE_CHECKING:
     import pandas as pd
-
-_FLAT = 1e-13  # relative spread below which float64 values carry no variance
 
 
 def pearson_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
@@ -63,7 +63,7 @@ def l1_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     Shape (K,). Its mean over types is L1 over spots x types, its sum over types the L1 of whole proportions.
     """
     t, p, valid = _paired(truth, predicted)
-    return _mean(np.abs(t - p), valid)
+    return column_means(np.abs(t - p), valid)
 
 
 def rmse_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
@@ -79,7 +79,7 @@ def rmse_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]
     Shape (K,).
     """
     t, p, valid = _paired(truth, predicted)
-    return np.sqrt(_mean((t - p) ** 2, valid))
+    return np.sqrt(column_means((t - p) ** 2, valid))
 
 
 def jsd_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
@@ -156,27 +156,10 @@ def _paired(
     return t, p, ~(np.isnan(t) | np.isnan(p))
 
 
-def _mean(values: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    count = valid.sum(axis=0)
-    total = np.where(valid, values, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-
-
 def _correlation(t: NDArray[np.float64], p: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    (t, t_flat), (p, p_flat) = _unit(t, valid), _unit(p, valid)
+    (t, t_flat), (p, p_flat) = unit_columns(t, valid), unit_columns(p, valid)
     r = np.clip((t * p).sum(axis=0), -1.0, 1.0)
     return np.where(t_flat | p_flat, np.nan, r)
-
-
-def _unit(values: NDArray[np.float64], valid: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Center the valid entries of each column, scale to unit length; say which columns have no variance."""
-    kept = np.where(valid, values, 0.0)
-    top = np.abs(kept).max(axis=0, initial=0.0)
-    kept = np.divide(kept, top, out=np.zeros_like(kept), where=top > 0)
-    kept = np.where(valid, kept - _mean(kept, valid), 0.0)
-    flat = ~(np.abs(kept).max(axis=0, initial=0.0) > _FLAT)
-    norm = np.sqrt((kept**2).sum(axis=0))
-    return np.divide(kept, norm, out=np.zeros_like(kept), where=~flat), flat
 
 
 def _jsd(t: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:

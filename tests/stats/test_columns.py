@@ -1,0 +1,42 @@
+"""Centering and scaling of columns."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from histodecon.stats._columns import column_means, unit_columns
+
+
+def test_product_of_unit_columns_is_their_correlation() -> None:
+    values = np.random.default_rng(0).gamma(1, size=(40, 3))
+    unit, flat = unit_columns(values)
+    np.testing.assert_allclose(unit.T @ unit, np.corrcoef(values.T), atol=1e-14)
+    assert not flat.any()
+
+
+def test_entries_that_do_not_count_are_zero_and_change_nothing() -> None:
+    values = np.random.default_rng(1).normal(size=(10, 2))
+    valid = np.ones((10, 2), dtype=bool)
+    valid[3, 0] = False
+    spoiled = values.copy()
+    spoiled[3, 0] = np.nan
+    unit, _ = unit_columns(spoiled, valid)
+    np.testing.assert_allclose(np.delete(unit[:, 0], 3), unit_columns(np.delete(values, 3, axis=0))[0][:, 0])
+    assert unit[3, 0] == 0.0
+
+
+def test_a_constant_that_is_no_binary_fraction_is_flat() -> None:
+    unit, flat = unit_columns(np.full((7, 1), 0.1))
+    assert flat.all()
+    assert (unit == 0).all()
+
+
+def test_small_variance_on_a_large_mean_is_kept() -> None:
+    signal = np.sin(np.arange(50.0))
+    unit, flat = unit_columns((1e6 + signal)[:, None])
+    assert not flat.any()
+    np.testing.assert_allclose(unit[:, 0], unit_columns(signal[:, None])[0][:, 0], atol=1e-9)
+
+
+def test_mean_of_nothing_is_nan() -> None:
+    assert np.isnan(column_means(np.ones((2, 1)), np.zeros((2, 1), dtype=bool)))[0]
