@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +11,6 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,11 +30,3 @@ def _one_thread() -> None:
 
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
-
-
-@pytest.fixture
-def state_of() -> Callable[[AnnData], str]:
-    """Return a function that hashes everything an AnnData holds."""
-    from tests_support import state_of as function
-
-    return function

@@ -1,4 +1,4 @@
-"""Helpers for tests."""
+"""Helpers for tests: what an AnnData holds, as hashes."""
 
 from __future__ import annotations
 
@@ -11,27 +11,60 @@ import pandas as pd
 import scipy.sparse as sp
 
 
-def _feed(sha: Any, value: Any) -> None:
+def _feed(sha: Any, value: Any, *, loose: bool) -> None:
     if isinstance(value, Mapping):
         for key in sorted(value, key=str):
             sha.update(f"{{{key}".encode())
-            _feed(sha, value[key])
+            _feed(sha, value[key], loose=loose)
     elif isinstance(value, pd.DataFrame):
-        sha.update(repr(list(value.columns)).encode())
-        sha.update(pd.util.hash_pandas_object(value, index=True).to_numpy().tobytes())
+        sha.update(repr([list(map(str, value.columns)), list(map(str, value.index))]).encode())
+        for column in value:
+            _feed(
+                sha,
+                value[column].astype(str if value[column].dtype.kind not in "fiub" else value[column].dtype).to_numpy(),
+                loose=loose,
+            )
     elif sp.issparse(value):
-        _feed(sha, value.toarray())
+        _feed(sha, value.toarray(), loose=loose)
+    elif hasattr(value, "compute"):
+        _feed(sha, value.compute(), loose=loose)
     elif isinstance(value, np.ndarray):
+        if value.dtype.kind in "OUST":
+            sha.update(repr([value.shape, [str(item) for item in value.ravel()]]).encode())
+            return
         sha.update(f"{value.dtype}{value.shape}".encode())
-        sha.update(repr(value.tolist()).encode() if value.dtype == object else np.ascontiguousarray(value).tobytes())
+        sha.update(np.ascontiguousarray(value).tobytes())
+    elif loose and isinstance(value, (bool, np.bool_, int, float, np.number, str)):
+        sha.update(repr(value.item() if isinstance(value, np.generic) else value).encode())
     else:
         sha.update(repr(value).encode())
 
 
-def state_of(adata: Any) -> str:
-    """Sha256 of X, layers, obs, var, obsm, varm, obsp, uns: equal before and after means unchanged."""
+def hash_of(value: Any, *, loose: bool = False) -> str:
+    """Sha256 of a nested value; loose ignores the difference between Python and NumPy scalars."""
     sha = hashlib.sha256()
-    for part in (adata.X, dict(adata.layers), adata.obs, adata.var, dict(adata.obsm), dict(adata.obsp), dict(adata.uns)):
-        _feed(sha, part)
-        sha.update(b"|")
+    _feed(sha, value, loose=loose)
     return sha.hexdigest()
+
+
+def state_of(adata: Any, *, loose: bool = False) -> str:
+    """Sha256 of X, layers, obs, var, obsm, obsp, uns: equal before and after means unchanged."""
+    parts = (adata.X, dict(adata.layers), adata.obs, adata.var, dict(adata.obsm), dict(adata.obsp), dict(adata.uns))
+    return hashlib.sha256("".join(hash_of(part, loose=loose) for part in parts).encode()).hexdigest()
+
+
+def slots(data: Any) -> dict[str, str]:
+    """Map every slot of a SpatialData or AnnData, spelled as in the journey table, to a hash of its content."""
+    adata = data.tables["table"] if hasattr(data, "tables") else data
+    found: dict[str, str] = {}
+    if adata is not data:
+        for kind in ("images", "shapes", "points", "labels"):
+            found |= {f'{kind}["{name}"]': "present" for name in getattr(data, kind)}
+    for name in ("obs", "obsm", "obsp", "layers", "varm", "uns"):
+        holder = getattr(adata, name)
+        for key in holder:
+            if name == "uns" and key == "histodecon":
+                found |= {f'uns["histodecon"]["{branch}"]': hash_of(value) for branch, value in holder[key].items()}
+            else:
+                found[f'{name}["{key}"]'] = hash_of(np.asarray(holder[key]) if name == "obs" else holder[key])
+    return found

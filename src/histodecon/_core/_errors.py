@@ -41,9 +41,8 @@ class HistodeconError(Exception):
 
 
 def _rebuild(cls: type[HistodeconError], message: str, code: str) -> HistodeconError:
-    error = cls.__new__(cls)
-    Exception.__init__(error, message)
-    error.code = code
+    error = cls("", code=code)
+    error.args = (message,)
     return error
 
 
@@ -106,9 +105,6 @@ class UnsafeFileError(ModelError):
 
 class HubError(HistodeconError, OSError):
     """A download failed."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 class OfflineError(HubError):

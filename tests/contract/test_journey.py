@@ -1,0 +1,138 @@
+"""The journey writes what the documentation says it writes, and every step survives h5ad and zarr."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pytest
+from tests_support import slots, state_of
+
+import histodecon as hd
+from histodecon._core._journey import JOURNEY
+
+STEPS = (
+    "pp.tile_spots",
+    "pp.embed_tiles",
+    "tl.set_targets",
+    "tl.train_regressor",
+    "tl.predict_abundance",
+    "tl.cross_validate",
+    "tl.evaluate",
+    "tl.colocalization",
+)
+
+
+def run(step: str, sdata: Any) -> None:
+    adata = sdata.tables["table"]
+    calls = {
+        "pp.tile_spots": lambda: hd.pp.tile_spots(sdata),
+        "pp.embed_tiles": lambda: hd.pp.embed_tiles(sdata, "color_stats", show_progress_bar=False),
+        "tl.set_targets": lambda: hd.tl.set_targets(adata, "true_abundance"),
+        "tl.train_regressor": lambda: hd.tl.train_regressor(adata, use_rep="X_color_stats", learner="ridge"),
+        "tl.predict_abundance": lambda: hd.tl.predict_abundance(adata),
+        "tl.cross_validate": lambda: hd.tl.cross_validate(adata, use_rep="X_color_stats", learner="ridge"),
+        "tl.evaluate": lambda: hd.tl.evaluate(adata),
+        "tl.colocalization": lambda: hd.tl.colocalization(adata),
+    }
+    calls[step]()
+
+
+def documented(step: str) -> tuple[set[str], set[str]]:
+    """Slots that the journey table promises, and those it allows."""
+    row = next(row for row in JOURNEY if step in row.functions)
+
+    def plain(slot: str) -> str:
+        return slot.replace("{encoder}", "color_stats").replace("{library}", "*")
+
+    return {plain(slot) for slot in row.writes}, {plain(slot) for slot in (*row.writes, *row.optional)}
+
+
+def starred(slot_names: set[str], libraries: list[str]) -> set[str]:
+    out = set()
+    for slot in slot_names:
+        for library in libraries:
+            slot = re.sub(rf'"{re.escape(library)}_', '"*_', slot)
+        out.add(slot)
+    return out
+
+
+@pytest.fixture(scope="module")
+def journey() -> dict[str, Any]:
+    """Run the journey once; keep a copy of the table and the changed slots after each step."""
+    sdata = hd.datasets.toy_slide(n_patients=2)
+    before = slots(sdata)
+    tables, changed = {}, {}
+    for step in STEPS:
+        run(step, sdata)
+        after = slots(sdata)
+        changed[step] = {slot for slot in after if after[slot] != before.get(slot)}
+        gone = set(before) - set(after)
+        assert not gone, f"{step} removed {gone}"
+        before = after
+        tables[step] = sdata.tables["table"].copy()
+    return {"tables": tables, "changed": changed, "sdata": sdata}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_keys_written_are_the_keys_documented(journey: dict[str, Any], step: str) -> None:
+    libraries = list(journey["sdata"].tables["table"].obs["library_id"].unique())
+    written = starred(journey["changed"][step], libraries)
+    promised, allowed = documented(step)
+    assert promised <= written
+    assert written <= allowed
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_every_step_survives_a_round_trip(journey: dict[str, Any], step: str, suffix: str, tmp_path: Path) -> None:
+    adata = journey["tables"][step]
+    path = tmp_path / f"table.{suffix}"
+    getattr(adata, f"write_{suffix}")(path)
+    back = getattr(ad, f"read_{suffix}")(path)
+    assert state_of(back, loose=True) == state_of(adata, loose=True)
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_predictions_after_a_round_trip_are_bit_equal(journey: dict[str, Any], suffix: str, tmp_path: Path) -> None:
+    adata = journey["tables"]["tl.predict_abundance"]
+    expected = adata.obsm["predicted_abundance"].to_numpy()
+    path = tmp_path / f"table.{suffix}"
+    getattr(adata, f"write_{suffix}")(path)
+    back = getattr(ad, f"read_{suffix}")(path)
+    del back.obsm["predicted_abundance"]
+    hd.tl.predict_abundance(back)
+    np.testing.assert_array_equal(back.obsm["predicted_abundance"].to_numpy(), expected)
+
+
+def test_the_whole_spatialdata_survives_zarr(journey: dict[str, Any], tmp_path: Path) -> None:
+    import spatialdata
+
+    journey["sdata"].write(tmp_path / "slide.zarr")
+    back = spatialdata.read_zarr(tmp_path / "slide.zarr")
+    assert state_of(back.tables["table"], loose=True) == state_of(journey["sdata"].tables["table"], loose=True)
+    hd.pp.embed_tiles(back, "color_stats", key_added="X_again", show_progress_bar=False)
+    table = back.tables["table"]
+    np.testing.assert_array_equal(table.obsm["X_again"], table.obsm["X_color_stats"])
+
+
+def test_the_documentation_shows_the_journey() -> None:
+    for row in JOURNEY:
+        for name in row.functions:
+            room, function = name.split(".")
+            assert callable(getattr(getattr(hd, room), function))
+            assert f"`{name}`" in hd.__doc__
+
+
+def test_every_thin_verb_is_on_the_journey() -> None:
+    named = {name for row in JOURNEY for name in row.functions}
+    verbs = {f"{room}.{name}" for room in ("pp", "tl", "get") for name in getattr(hd, room).__all__}
+    assert verbs <= named
+
+
+def test_get_abundance_carries_the_tables(journey: dict[str, Any]) -> None:
+    spots_by_type = hd.get.abundance(journey["sdata"].tables["table"])
+    assert {"target", "predicted", "crossval"} <= set(spots_by_type.layers)

@@ -1,0 +1,36 @@
+"""Every entry of every registry is printable, complete and named once."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+import histodecon as hd
+
+
+@pytest.mark.parametrize("listing", [hd.encoders.list_encoders, hd.models.list_learners], ids=["encoders", "learners"])
+def test_a_registry_prints_as_a_table(listing) -> None:
+    table = listing()
+    assert len(table) >= 1
+    assert table.index.is_unique
+    assert not table.isna().any().any()
+
+
+@pytest.mark.parametrize("name", list(hd.encoders.list_encoders().index))
+def test_encoder_cards_are_frozen_and_complete(name: str) -> None:
+    card = hd.encoders.get_encoder_card(name)
+    assert card.name == name
+    assert card.dim > 0
+    assert card.license
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        card.name = "other"
+
+
+@pytest.mark.parametrize("name", list(hd.models.list_learners().index))
+def test_learner_cards_are_frozen_and_complete(name: str) -> None:
+    card = hd.models.get_learner(name)
+    assert card.name == name
+    assert card.summary
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        card.name = "other"
