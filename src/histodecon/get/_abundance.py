@@ -1,0 +1,106 @@
+"""Abundance tables as an AnnData of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from histodecon._core import (
+    UNITS,
+    InputError,
+    Key,
+    MissingKeyError,
+    doc,
+    first_names,
+    read_table,
+    table_keys,
+    table_kind,
+    table_of,
+)
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+LAYERS = {
+    "target": Key.obsm.TARGETS,
+    "predicted": Key.obsm.PREDICTED,
+    "crossval": Key.obsm.CROSS_VALIDATED,
+}
+
+
+@doc
+def abundance(adata: AnnData, *, layers: Mapping[str, str] | None = None, use: str | None = None) -> AnnData:
+    """Make an AnnData of spots × cell types, so that scanpy and squidpy work on cell types as on genes.
+
+    Parameters
+    ----------
+    %(adata)s
+    layers
+        From layer name to key of ``obsm``. Default: ``target``, ``predicted`` and ``crossval`` from
+        ``"cell_abundance"``, ``"predicted_abundance"`` and ``"crossval_abundance"``, those that are there.
+    use
+        Layer to put into ``X`` as well. Default: the first.
+
+    Returns
+    -------
+    New AnnData, float64, ``var_names`` are the real cell-type names. It carries ``obs``, ``obsm["spatial"]`` and
+    ``uns["spatial"]``; ``uns["layers"]`` says for each layer its ``key``, ``kind`` and ``unit``; the column of ``var`` with
+    a layer's name says which types it has. A type that a layer lacks is NaN there.
+
+    Raises
+    ------
+    MissingKeyError
+        A named table is absent, or none of the default ones is there.
+    InputError
+        ``use`` names no layer.
+
+    Examples
+    --------
+    >>> import histodecon as hd
+    >>> adata = hd.datasets.toy_slide()["table"]
+    >>> cells = hd.get.abundance(adata, layers={"true": "true_abundance"})
+    >>> list(cells.layers), "T-cells" in cells.var_names
+    (['true'], True)
+
+    Then, for example, ``squidpy.pl.spatial_scatter(cells, color="T-cells", layer="true")``.
+    """
+    import anndata as ad
+
+    adata = table_of(adata)
+    chosen = _choose(adata, layers)
+    first = use or next(iter(chosen))
+    if first not in chosen:
+        msg = f"use={use!r} is no layer"
+        raise InputError(
+            msg, where=f"layers: {first_names(chosen)}", fix=f'use `use="{next(iter(chosen))}"`', code="BI-104"
+        )
+    tables = {layer: read_table(adata, key) for layer, key in chosen.items()}
+    names = pd.Index(dict.fromkeys(name for table in tables.values() for name in table.columns), dtype=object)
+    var = pd.DataFrame({layer: names.isin(table.columns) for layer, table in tables.items()}, index=names)
+    values = {layer: table.reindex(columns=names).to_numpy() for layer, table in tables.items()}
+    cells = ad.AnnData(X=values[first].copy(), obs=adata.obs.copy(), var=var, layers=values)
+    if Key.obsm.SPATIAL in adata.obsm:
+        cells.obsm[Key.obsm.SPATIAL] = np.array(adata.obsm[Key.obsm.SPATIAL])
+    if Key.uns.SPATIAL in adata.uns:
+        cells.uns[Key.uns.SPATIAL] = dict(adata.uns[Key.uns.SPATIAL])
+    kinds = {layer: table_kind(adata, key) for layer, key in chosen.items()}
+    cells.uns["layers"] = {
+        layer: {"key": key, "kind": kinds[layer], "unit": UNITS[kinds[layer]]} for layer, key in chosen.items()
+    }
+    return cells
+
+
+def _choose(adata: AnnData, layers: Mapping[str, str] | None) -> dict[str, str]:
+    chosen = dict(layers) if layers is not None else {layer: key for layer, key in LAYERS.items() if key in adata.obsm}
+    if not chosen:
+        msg = "There is no abundance table"
+        raise MissingKeyError(
+            msg,
+            where=f"tables present in obsm: {first_names(table_keys(adata), 8)}",
+            fix='run `histodecon.tl.predict_abundance(adata)`, or name one with `layers={"predicted": key}`',
+            code="BI-87",
+        )
+    return chosen
