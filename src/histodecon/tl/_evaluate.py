@@ -46,7 +46,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """Score predicted against measured abundances, cell type by cell type.
 
-    Cell types are matched by name, spots by barcode. Spots that lack a value in either table are left out and counted.
+    Cell types are matched by name, spots by barcode. A spot that lacks a value in
+    either table is left out of that cell type; spots without any are counted.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def evaluate(
     UndefinedMetricWarning
         Some cell types have no variance: their CC is NaN and the mean is over the others.
     DroppedSpotsWarning
-        Some spots lack a value in either table.
+        Some spots have no cell type with a value in both tables.
 
     Notes
     -----
@@ -98,7 +99,8 @@ def evaluate(
     t, p = _matched_tables(adata, truth, predicted)
     kind = table_kind(adata, truth)
     labels = np.full(adata.n_obs, ALL, dtype=object) if groupby is None else obs_column(adata, groupby)
-    keep = np.isfinite(t.to_numpy()).all(axis=1) & np.isfinite(p.to_numpy()).all(axis=1)
+    compared = np.isfinite(t) & np.isfinite(p)
+    t, p, keep = t.where(compared), p.where(compared), compared.any(axis=1).to_numpy()
     _check_rows(adata, keep, truth, predicted)
     groups = sorted(set(labels[keep]))
     _check_names([*t.columns, *groups])
@@ -153,10 +155,10 @@ def _check_rows(adata: AnnData, keep: np.ndarray, truth: str, predicted: str) ->
         raise InputError(msg, where=f"0 of {adata.n_obs} spots", fix="look at their NaN values", code="BI-31")
     if not keep.all():
         warnings.warn(
-            f"{int((~keep).sum())} of {adata.n_obs} spots lack a value in obsm[{truth!r}] or obsm[{predicted!r}] and are "
-            f"left out of the scores: {first_names(adata.obs_names[~keep])}",
+            f"{int((~keep).sum())} of {adata.n_obs} spots have no value in obsm[{truth!r}] or none in obsm[{predicted!r}] "
+            f"and are left out of the scores: {first_names(adata.obs_names[~keep])}",
             DroppedSpotsWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

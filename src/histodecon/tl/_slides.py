@@ -109,7 +109,7 @@ def slides_of(
             f"{left_out} of {adata.n_obs} spots have no value in obsm[{abundance!r}] and are left out: "
             f"{first_names(adata.obs_names[~finite])}",
             DroppedSpotsWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     return slides
 
@@ -159,5 +159,5 @@ def _check_positions(xy: np.ndarray, library: str, *, told_apart: bool) -> None:
         warnings.warn(
             f"Slide {library!r}: {doubled} of {len(xy)} spots share a position with another; both count.",
             HistodeconWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
