@@ -14,9 +14,9 @@ SITE_UM = 8.2
 """Pitch of the sites that a nucleus can start from; one nucleus a site at most."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Look:
-    """Nuclei and cytoplasm of one cell type. Lengths in µm, stains as optical density."""
+    """What one cell type looks like. Lengths are half axes in µm, stains amounts of dye; ``body`` is the cytoplasm."""
 
     long: float
     short: float
@@ -25,21 +25,36 @@ class Look:
     hematoxylin: float
     rim: float
     texture: float
-    nucleolus: float
-    along_fibers: bool
-    body: float
-    body_hematoxylin: float
-    body_eosin: float
+    nucleolus: float = 0.0
+    along_fibers: bool = False
+    body: float = 0.0
+    body_hematoxylin: float = 0.0
+    body_eosin: float = 0.0
 
 
-LOOKS = {
-    "Cancer Epithelial": Look(5.6, 4.5, 0.16, 0.09, 0.78, 0.35, 0.32, 0.7, False, 8.5, 0.17, 0.36),
-    "CAFs MSC/iCAF-like": Look(8.2, 1.9, 0.18, 0.05, 1.15, 0.15, 0.18, 0.0, True, 0.0, 0.0, 0.0),
-    "T-cells": Look(3.2, 2.95, 0.07, 0.03, 2.0, 0.1, 0.15, 0.0, False, 3.8, 0.05, 0.16),
-    "B-cells": Look(4.0, 3.7, 0.08, 0.04, 1.3, 0.35, 0.4, 0.0, False, 5.6, 0.3, 0.3),
-    "Macrophage": Look(4.6, 3.1, 0.12, 0.07, 0.85, 0.3, 0.2, 0.35, False, 10.0, 0.02, 0.13),
-    "Endothelial": Look(4.4, 1.7, 0.12, 0.04, 1.5, 0.1, 0.15, 0.0, True, 0.0, 0.0, 0.0),
-}
+_CANCER = Look(
+    long=5.6, short=4.5, spread=0.16, wobble=0.09, hematoxylin=0.78, rim=0.35, texture=0.32, nucleolus=0.7,
+    body=8.5, body_hematoxylin=0.17, body_eosin=0.36,
+)  # fmt: skip
+_FIBROBLAST = Look(
+    long=8.2, short=1.9, spread=0.18, wobble=0.05, hematoxylin=1.15, rim=0.15, texture=0.18, along_fibers=True
+)
+_T_CELL = Look(
+    long=3.2, short=2.95, spread=0.07, wobble=0.03, hematoxylin=2.0, rim=0.1, texture=0.15,
+    body=3.8, body_hematoxylin=0.05, body_eosin=0.16,
+)  # fmt: skip
+_B_CELL = Look(
+    long=4.0, short=3.7, spread=0.08, wobble=0.04, hematoxylin=1.3, rim=0.35, texture=0.4,
+    body=5.6, body_hematoxylin=0.3, body_eosin=0.3,
+)  # fmt: skip
+_MACROPHAGE = Look(
+    long=4.6, short=3.1, spread=0.12, wobble=0.07, hematoxylin=0.85, rim=0.3, texture=0.2, nucleolus=0.35,
+    body=10.0, body_eosin=0.13,
+)  # fmt: skip
+_ENDOTHELIAL = Look(
+    long=4.4, short=1.7, spread=0.12, wobble=0.04, hematoxylin=1.5, rim=0.1, texture=0.15, along_fibers=True
+)
+LOOKS = dict(zip(CELL_TYPES, (_CANCER, _FIBROBLAST, _T_CELL, _B_CELL, _MACROPHAGE, _ENDOTHELIAL), strict=True))
 
 
 @dataclass(frozen=True)
@@ -67,19 +82,19 @@ def _sites(rng: np.random.Generator, plan: Plan, pitch: float) -> tuple[np.ndarr
     turn = rng.uniform(0, np.pi)
     x0, y0 = pitch * (j + 0.5 * (i % 2)).ravel(), pitch * np.sqrt(3) / 2 * i.ravel()
     xy = np.stack([np.cos(turn) * x0 - np.sin(turn) * y0, np.sin(turn) * x0 + np.cos(turn) * y0], axis=1)
-    xy += np.array([width, height]) / 2 + rng.normal(0, 0.3 * pitch, xy.shape)
-    even = (0.7548776662 * i + 0.5698402910 * j).ravel() + rng.random() + rng.normal(0, 0.1, i.size)
+    xy += np.array([width, height]) / 2 + rng.normal(0, 0.27 * pitch, xy.shape)
+    even = (0.7548776662 * i + 0.5698402910 * j).ravel() + rng.random() + rng.normal(0, 0.06, i.size)
     inside = (xy > 0).all(axis=1) & (xy < [width, height]).all(axis=1)
     return xy[inside], even[inside] % 1
 
 
 def _capillaries(rng: np.random.Generator, plan: Plan) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Rings of endothelial nuclei: centers, radii, nuclei, and the angle of each nucleus."""
-    pitch, ring = 24.0, 3
+    pitch, ring = 21.0, 3
     xy, even = _sites(rng, plan, pitch)
     density = at_points(plan.density[CELL_TYPES.index("Endothelial")], xy, STEP_UM)
     xy = xy[even < density / ring * 1e-6 * pitch**2 * np.sqrt(3) / 2]
-    radius = rng.uniform(3.4, 6.4, len(xy))
+    radius = rng.uniform(3.4, 6.0, len(xy))
     turn = rng.uniform(0, 2 * np.pi, len(xy))[:, None] + 2 * np.pi / ring * np.arange(ring)
     turn += rng.normal(0, 0.35, turn.shape)
     reach = (radius + 1.6)[:, None, None]

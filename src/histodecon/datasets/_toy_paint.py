@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
@@ -11,6 +13,8 @@ from histodecon.datasets._toy_noise import smooth_noise, upsample
 from histodecon.datasets._toy_plan import CELL_TYPES, STEP_UM, Plan
 
 _PIXELS_AT_ONCE = 2_000_000
+
+Amount = Callable[[slice, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 class Canvas:
@@ -67,7 +71,7 @@ def _fat_cells(canvas: Canvas, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     return upsampled[0], upsampled[1]
 
 
-def _stamp(layer: np.ndarray, mpp: float, xy: np.ndarray, reach: np.ndarray, value) -> None:  # noqa: ANN001
+def _stamp(layer: np.ndarray, mpp: float, xy: np.ndarray, reach: np.ndarray, value: Amount) -> None:
     """Lay patches onto a layer, keeping the larger amount; ``value(members, dx, dy, where)`` gives their amounts."""
     height, width = layer.shape
     half = int(np.ceil(reach.max(initial=0) / mpp)) + 1
@@ -127,7 +131,7 @@ def _ground(rng: np.random.Generator, canvas: Canvas, plan: Plan) -> None:
     nest, aggregate = canvas.fine(plan.nest), canvas.fine(plan.aggregate)
     canvas.eosin += _fibers(rng, canvas, plan) * (0.62 + 0.10 * canvas.fine(smooth_noise(rng, plan.tissue.shape, 50)))
     canvas.hematoxylin += 0.05
-    cleft = np.clip(1 - np.abs(nest - 0.22) / 0.2, 0, 1) * np.clip(0.3 + canvas.noise(rng, 40), 0, 1)
+    cleft = np.clip(1 - np.abs(nest - 0.3) / 0.25, 0, 1) * np.clip(0.1 + canvas.noise(rng, 45), 0, 1)
     grain = canvas.noise(rng, 2.2)
     for layer, in_nest, in_aggregate in ((canvas.eosin, 0.20, 0.20), (canvas.hematoxylin, 0.13, 0.10)):
         layer += nest * (in_nest * (1 + 0.22 * grain) - layer)
@@ -153,13 +157,13 @@ def _cytoplasm(rng: np.random.Generator, canvas: Canvas, cells: Cells) -> None:
 
 
 def _vessels(rng: np.random.Generator, canvas: Canvas, cells: Cells) -> None:
-    """Capillaries: an eosinophilic wall around a lumen, two in three of them with blood in it."""
+    """Capillaries: an eosinophilic wall around a lumen, four in five of them with blood in it."""
     wall = np.clip(3 * _bodies(canvas, cells.vessel_xy, (cells.vessel_radius + 3.2).astype(np.float32)), 0, 1)
     lumen = np.clip(4 * _bodies(canvas, cells.vessel_xy, cells.vessel_radius.astype(np.float32)), 0, 1)
     canvas.eosin += wall * (0.5 - canvas.eosin)
     for layer in (canvas.eosin, canvas.hematoxylin):
         layer *= 1 - lumen
-    filled = rng.random(len(cells.vessel_xy)) < 0.7
+    filled = rng.random(len(cells.vessel_xy)) < 0.8
     count = rng.integers(2, 5, len(cells.vessel_xy)) * filled
     of = np.repeat(np.arange(len(count)), count)
     turn, out = rng.uniform(0, 2 * np.pi, len(of)), np.sqrt(rng.random(len(of)))

@@ -63,6 +63,14 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int], scale_um: float) ->
     return smooth_noise(rng, shape, scale_um / STEP_UM)
 
 
+def _warp(rng: np.random.Generator, *fields: np.ndarray) -> list[np.ndarray]:
+    """Bend fields together, so that no border follows the axes of the noise."""
+    shape = fields[0].shape
+    where = np.indices(shape, dtype=np.float32)
+    where += [(26 * _noise(rng, shape, 70) + 8 * _noise(rng, shape, 24)) / STEP_UM for _ in "yx"]
+    return [ndimage.map_coordinates(field, where, order=1, mode="nearest") for field in fields]
+
+
 def _outline(rng: np.random.Generator, shape: tuple[int, int], margin_um: float) -> np.ndarray:
     """Distance inside the ragged outline, in µm: positive in tissue."""
     rows, columns = shape
@@ -71,8 +79,9 @@ def _outline(rng: np.random.Generator, shape: tuple[int, int], margin_um: float)
     x = (np.arange(columns) + 0.5) * STEP_UM - half[1]
     u = np.abs(y[:, None]) / (half[0] - margin_um)
     v = np.abs(x[None]) / (half[1] - margin_um)
-    inside = (1 - (u**3.2 + v**3.2) ** (1 / 3.2)) * half.min()
-    return inside + 38 * _noise(rng, shape, 190) + 9 * _noise(rng, shape, 45) + 3 * _noise(rng, shape, 14)
+    inside = (1 - (u**3.2 + v**3.2) ** (1 / 3.2)) * half.min() + 38 * _noise(rng, shape, 190)
+    from_border = np.minimum(half[0] - np.abs(y)[:, None], half[1] - np.abs(x)[None])
+    return np.minimum(inside, from_border - 45) + 9 * _noise(rng, shape, 45) + 3 * _noise(rng, shape, 14)
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
@@ -121,19 +130,19 @@ def _densities(
 ) -> np.ndarray:
     """Cells per square mm; ``near`` is high along the borders of the nests, ``loose`` is 1 in stroma."""
     shape = nest.shape
-    everywhere = np.ones(shape, bool)
-    vascular, foamy, inflamed = (np.clip(1.5 * _ranks(_noise(rng, shape, 150), everywhere) - 0.45, 0, 1) for _ in "vfi")
+    somewhere = loose > 0.5 if (loose > 0.5).any() else np.ones(shape, bool)
+    vascular, foamy, inflamed = (np.clip(2.6 * _ranks(_noise(rng, shape, 175), somewhere) - 1.25, 0, 1) for _ in "vfi")
     follicle = _step(level - 0.42, 0.12)
     core = _step(level - 0.7, 0.25)
     stroma = loose * (1 - follicle)
     nest = nest * (1 - follicle)
     by_type = {
         "Cancer Epithelial": 4300 * nest,
-        "CAFs MSC/iCAF-like": stroma * (1750 - 700 * vascular - 500 * foamy) + 250 * follicle,
-        "T-cells": follicle * (8200 - 4700 * core) + stroma * inflamed * (500 + 1900 * near) + 150 * nest,
+        "CAFs MSC/iCAF-like": stroma * 2700 * (1 - 0.7 * vascular) * (1 - 0.6 * foamy) + 150 * follicle,
+        "T-cells": follicle * (8200 - 4700 * core) + stroma * inflamed * (500 + 2200 * near) + 150 * nest,
         "B-cells": follicle * (2400 + 4400 * core) + 250 * stroma * inflamed * near,
-        "Macrophage": stroma * foamy * 2300 + 90 * stroma + 150 * nest,
-        "Endothelial": stroma * vascular * 2600 + 120 * stroma + 120 * follicle,
+        "Macrophage": stroma * foamy * 3300 + 60 * stroma + 100 * nest,
+        "Endothelial": stroma * vascular * 4300 + 60 * stroma + 80 * follicle,
     }
     return np.stack([by_type[name] for name in CELL_TYPES]).astype(np.float32)
 
@@ -161,9 +170,10 @@ def draw_plan(rng: np.random.Generator, height_um: float, width_um: float, *, ma
     inner = mask & (depth > 90) if (depth > 90).any() else mask
     t = _ranks(_noise(rng, shape, 125) + 0.45 * _noise(rng, shape, 60) + 0.10 * _noise(rng, shape, 20), mask)
     level = _aggregates(rng, shape, inner, t)
+    t, level = _warp(rng, t, level)
     follicle = _step(level - 0.42, 0.12)
     fat, mosaic_xy, mosaic_fat = _fat(rng, depth, np.maximum(level, t - 0.4))
-    nest = _step(t - 0.56, 0.02) * (1 - _step(level - 0.3, 0.1)) * (1 - fat) * mask
+    nest = _step(t - 0.56, 0.04) * (1 - _step(level - 0.3, 0.1)) * (1 - fat) * mask
     near = np.exp(-(((t - 0.5) / 0.14) ** 2))
     loose = mask * (1 - nest) * (1 - fat)
     y, x = np.indices(shape, dtype=np.float32) * np.float32(STEP_UM)

@@ -34,9 +34,9 @@ def draw_stain(rng: np.random.Generator) -> Stain:
     The stain.
     """
     matrix = np.array([HEMATOXYLIN, EOSIN, BLOOD])
-    matrix = np.clip(matrix + rng.normal(0, 0.035, matrix.shape), 0.02, None)
+    matrix = np.clip(matrix + rng.normal(0, 0.028, matrix.shape), 0.02, None)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
-    strength = np.exp(rng.normal(0, 0.10, (3, 1)))
+    strength = np.exp(rng.normal(0, 0.08, (3, 1)))
     lamp = 243 + rng.normal(0, 2.5, 3)
     return Stain(matrix * strength, np.clip(lamp, 234, 250), float(rng.uniform(1.2, 2.2)))
 
