@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ def shared_data() -> Path:
     if not (folder / "her2st").is_dir():
         pytest.skip(f"real data is absent: set HISTODECON_SHARED to a folder with her2st/ (looked in {folder})")
     return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where real data must be there (HISTODECON_REQUIRE_DATA, set by .ci/run), a test may not skip for lack of it."""
+    report = yield
+    wants_data = "shared_data" in getattr(item, "fixturenames", ()) or "real data" in str(report.longrepr)
+    if report.skipped and wants_data and os.environ.get("HISTODECON_REQUIRE_DATA") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although real data are required here: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(autouse=True)
