@@ -1,0 +1,34 @@
+"""Images behind one face, tiles around spots, and how much of them is tissue.
+
+A pure room: arrays in, arrays out.
+"""
+
+from __future__ import annotations
+
+from histodecon.images._open_image import open_image
+from histodecon.images._pitch import (
+    LEGACY_PITCH_UM,
+    VISIUM_PITCH_UM,
+    VISIUM_SPOT_UM,
+    SpotPitch,
+    lattice_pitch,
+    spot_pitch,
+)
+from histodecon.images._slide_image import SlideImage
+from histodecon.images._tiles import iter_tiles, padding_fraction, tile_boxes
+from histodecon.images._tissue import tissue_fraction
+
+__all__ = [
+    "LEGACY_PITCH_UM",
+    "VISIUM_PITCH_UM",
+    "VISIUM_SPOT_UM",
+    "SlideImage",
+    "SpotPitch",
+    "iter_tiles",
+    "lattice_pitch",
+    "open_image",
+    "padding_fraction",
+    "spot_pitch",
+    "tile_boxes",
+    "tissue_fraction",
+]
