@@ -1,0 +1,288 @@
+"""The registry of learners: one frozen card for each, one file for each."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histodecon._core import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Arrays = dict[str, NDArray[Any]]
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """Circumstances of a fit that do not belong to the model.
+
+    Parameters
+    ----------
+    random_state
+        Seed.
+    device
+        ``"auto"``, or a name that torch knows.
+    show_progress_bar
+        Show a progress bar.
+    """
+
+    random_state: int = 0
+    device: str = "auto"
+    show_progress_bar: bool = False
+
+
+class Learner(ABC):
+    """Maps standardized embeddings to standardized targets. Arrays in, arrays out.
+
+    Parameters
+    ----------
+    **params
+        The defaults of its card, with what a user changed.
+    """
+
+    floats: ClassVar[str] = "float32"
+    """dtype of the fitted arrays."""
+
+    def __init__(self, **params: Any) -> None:
+        self.params = params
+        self.history_: dict[str, Any] = {}
+        self.summary_: dict[str, Any] = {}
+        self.check()
+
+    def check(self) -> None:
+        """Refuse parameters that make no sense; called by ``__init__``."""
+        return
+
+    @abstractmethod
+    def fit(self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], context: FitContext) -> Learner:
+        """Learn.
+
+        Parameters
+        ----------
+        X
+            Standardized inputs, float64, shape (n, d).
+        Y
+            Standardized targets, float64, shape (n, K).
+        groups
+            Independent unit of each row, 0 to G - 1, shape (n,). Choices are made on held-in groups where there are two.
+        context
+            Seed, device, progress bar.
+
+        Returns
+        -------
+        The learner itself.
+        """
+
+    @abstractmethod
+    def predict(self, X: NDArray) -> NDArray[np.float64]:
+        """Read targets off inputs.
+
+        Parameters
+        ----------
+        X
+            Standardized inputs, float64, shape (n, d).
+
+        Returns
+        -------
+        Shape (n, K).
+        """
+
+    @abstractmethod
+    def shapes(self, n_inputs: int, n_outputs: int) -> Shapes:
+        """Name and shape of every fitted array, as its parameters declare them.
+
+        Parameters
+        ----------
+        n_inputs
+            Columns of the inputs.
+        n_outputs
+            Cell types.
+
+        Returns
+        -------
+        The shapes; a model file whose arrays differ is refused before they are read.
+        """
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """Return the fitted arrays.
+
+        Returns
+        -------
+        Arrays named as in :meth:`shapes`.
+        """
+
+    @abstractmethod
+    def restore(self, arrays: Arrays) -> Learner:
+        """Take fitted arrays, as a model file holds them.
+
+        Parameters
+        ----------
+        arrays
+            Arrays named and shaped as in :meth:`shapes`.
+
+        Returns
+        -------
+        The learner itself.
+        """
+
+
+@dataclass(frozen=True)
+class LearnerCard:
+    """One entry of the registry.
+
+    Parameters
+    ----------
+    name
+        What users type.
+    summary
+        One sentence.
+    cls
+        The class that learns.
+    defaults
+        Its parameters.
+    citation
+        Where the method comes from.
+    """
+
+    name: str
+    summary: str
+    cls: type[Learner]
+    defaults: Mapping[str, Any]
+    citation: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "defaults", MappingProxyType(dict(self.defaults)))
+
+    def build(self, params: Mapping[str, Any] | None = None) -> Learner:
+        """Make an unfitted learner.
+
+        Parameters
+        ----------
+        params
+            What differs from the defaults.
+
+        Returns
+        -------
+        The learner.
+
+        Raises
+        ------
+        InputError
+            A parameter is unknown or makes no sense.
+        """
+        params = dict(params or {})
+        unknown = [name for name in params if name not in self.defaults]
+        if unknown:
+            msg = f"Unknown parameter {unknown[0]!r} of the learner {self.name!r}"
+            known = ", ".join(self.defaults) or "none"
+            raise InputError(msg, where=f"it has: {known}", fix=_closest(unknown[0], self.defaults), code="BI-72")
+        return self.cls(**{**self.defaults, **params})
+
+
+_REGISTRY: dict[str, LearnerCard] = {}
+
+
+def register_learner(card: LearnerCard) -> LearnerCard:
+    """Add a learner, so that its name can be used wherever a learner is named.
+
+    Parameters
+    ----------
+    card
+        The card.
+
+    Returns
+    -------
+    The card.
+
+    Raises
+    ------
+    InputError
+        Another learner has this name.
+    """
+    present = _cards().get(card.name)
+    if present is not None and present != card:
+        msg = f"A learner {card.name!r} is registered already"
+        raise InputError(msg, fix="choose another name", code="BI-53")
+    _REGISTRY[card.name] = card
+    return card
+
+
+def get_learner(name: str) -> LearnerCard:
+    """Look a learner up.
+
+    Parameters
+    ----------
+    name
+        Its name.
+
+    Returns
+    -------
+    The card.
+
+    Raises
+    ------
+    InputError
+        There is none of this name.
+
+    Examples
+    --------
+    >>> from histodecon.models import get_learner
+    >>> get_learner("mlp").summary
+    'Seven linear layers with SiLU between them; the mean of a few networks that held in different rows.'
+    """
+    cards = _cards()
+    if name not in cards:
+        msg = f"Unknown learner {name!r}"
+        raise InputError(msg, where=f"there are {', '.join(sorted(cards))}", fix=_closest(name, cards), code="BI-51")
+    return cards[name]
+
+
+def list_learners() -> pd.DataFrame:
+    """List every learner.
+
+    Returns
+    -------
+    One row a learner, index its name; columns ``summary``, ``parameters`` and ``citation``.
+
+    Examples
+    --------
+    >>> from histodecon.models import list_learners
+    >>> list(list_learners().index)
+    ['mean', 'mlp', 'ridge']
+    """
+    import pandas as pd
+
+    cards = [card for _, card in sorted(_cards().items())]
+    rows = {
+        "summary": [card.summary for card in cards],
+        "parameters": [", ".join(f"{key}={value!r}" for key, value in card.defaults.items()) for card in cards],
+        "citation": [card.citation for card in cards],
+    }
+    return pd.DataFrame(rows, index=pd.Index([card.name for card in cards], name="learner"))
+
+
+def _cards() -> dict[str, LearnerCard]:
+    """Own learners are the files of `learners`, found once."""
+    from histodecon.models import learners
+
+    for module in pkgutil.iter_modules(learners.__path__):
+        card: LearnerCard = importlib.import_module(f"{learners.__name__}.{module.name}").CARD
+        _REGISTRY.setdefault(card.name, card)
+    return _REGISTRY
+
+
+def _closest(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"did you mean `{close[0]}`?" if close else "`histodecon.models.list_learners()` shows all"

@@ -1,0 +1,145 @@
+"""What a model remembers of each encoder it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from histodecon._core import UNRECORDED, InputError, ModelMismatchError
+
+
+@dataclass(frozen=True)
+class EncoderRecord:
+    """One block of the columns a model reads.
+
+    Parameters
+    ----------
+    key
+        Key of ``obsm`` the block was read from.
+    name
+        Name of the encoder.
+    width
+        Number of columns.
+    fingerprint
+        Digest of the recipe (encoder, weights, field of view); two slides embedded alike share it.
+    license
+        License of the encoder's weights.
+    commercial
+        Whether that license permits commercial use of what is derived from them.
+    """
+
+    key: str
+    name: str
+    width: int
+    fingerprint: str = UNRECORDED
+    license: str = "unknown"
+    commercial: bool = False
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EncoderRecord:
+        """Build a record from what ``uns`` holds.
+
+        Parameters
+        ----------
+        values
+            A mapping with ``key``, ``encoder`` or ``name``, ``width``, and the rest where known.
+
+        Returns
+        -------
+        The record.
+        """
+        return cls(
+            key=str(values["key"]),
+            name=str(values.get("encoder", values.get("name", values["key"]))),
+            width=int(values["width"]),
+            fingerprint=str(values.get("fingerprint", UNRECORDED)),
+            license=str(values.get("license", "unknown")),
+            commercial=bool(values.get("commercial", False)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain dict.
+
+        Returns
+        -------
+        The dict.
+        """
+        return asdict(self)
+
+
+def describe(records: Sequence[EncoderRecord]) -> str:
+    """Write encoders in order, such as ``1536 = conch(512) + uni(1024)``.
+
+    Parameters
+    ----------
+    records
+        Encoders in order.
+
+    Returns
+    -------
+    The text.
+    """
+    parts = " + ".join(f"{record.name}({record.width})" for record in records)
+    return f"{sum(record.width for record in records)} = {parts}"
+
+
+def check_same_encoders(wanted: Sequence[EncoderRecord], given: Sequence[EncoderRecord]) -> None:
+    """Refuse embeddings that are not the ones a model was trained on.
+
+    Parameters
+    ----------
+    wanted
+        Encoders of the model, in order.
+    given
+        Encoders of the data, in order.
+
+    Raises
+    ------
+    ModelMismatchError
+        Number, width, order or recipe differ.
+    """
+    both = f"the model reads {describe(wanted)}; the data has {describe(given)}"
+    if len(wanted) != len(given) or sorted(r.width for r in wanted) != sorted(r.width for r in given):
+        _refuse("The embeddings have another width than the model was trained on", both, wanted, "BI-44")
+    prints = [record.fingerprint for record in wanted]
+    found = [record.fingerprint for record in given]
+    if prints == found and [r.width for r in wanted] == [r.width for r in given]:
+        return
+    if sorted(prints) == sorted(found):
+        _refuse("The embeddings stand in another order than in training", both, wanted, "BI-46")
+    pairs = zip(wanted, given, strict=True)
+    wrong = next((w, g) for w, g in pairs if w.fingerprint != g.fingerprint)
+    where = f"{wrong[1].key!r} has {wrong[1].fingerprint[:16]}, the model wants {wrong[0].fingerprint[:16]}; {both}"
+    _refuse("The embeddings were made by another recipe than in training", where, wanted, "BI-45")
+
+
+def _refuse(what: str, where: str, wanted: Sequence[EncoderRecord], code: str) -> None:
+    keys = [record.key for record in wanted]
+    raise ModelMismatchError(
+        what,
+        where=where,
+        why="the same width does not mean the same features: predictions would be noise",
+        fix=f"embed with the encoders of the model and the same tile size, and pass `use_rep={keys}`",
+        code=code,
+    )
+
+
+def check_records(records: Sequence[EncoderRecord], width: int) -> None:
+    """Refuse records that do not add up to the columns of a matrix.
+
+    Parameters
+    ----------
+    records
+        Encoders in order.
+    width
+        Columns of the matrix.
+
+    Raises
+    ------
+    InputError
+        The widths differ.
+    """
+    if sum(record.width for record in records) != width or any(record.width < 1 for record in records):
+        msg = f"The encoders do not add up to the {width} columns of X"
+        raise InputError(msg, where=describe(records), code="BI-44")

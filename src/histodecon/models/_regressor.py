@@ -1,0 +1,311 @@
+"""The regressor: what a user trains, keeps and predicts with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from histodecon._core import KINDS, InputError, ModelMismatchError
+from histodecon.models._checks import (
+    checked_inputs,
+    checked_targets,
+    checked_types,
+    encoded_groups,
+    refuse_dead_encoders,
+)
+from histodecon.models._learners import FitContext, get_learner
+from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, describe
+from histodecon.models._transforms import (
+    TRANSFORMS,
+    fit_block_scale,
+    forward_target,
+    inverse_target,
+    to_proportions,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Array = NDArray[np.float64]
+
+
+class AbundanceRegressor(RegressorMixin, BaseEstimator):
+    """Reads cell-type abundances from embeddings.
+
+    Parameters
+    ----------
+    learner
+        Name of a learner, see :func:`histodecon.models.list_learners`.
+    params
+        Parameters of the learner that differ from its defaults.
+    transform
+        Scale the targets are learned on: ``"none"``, ``"log1p"``, ``"sqrt"``, or ``"proportion"``, which makes every
+        row sum to 1. Predictions come back on the scale of the targets, those of ``"proportion"`` as proportions.
+    device
+        ``"auto"`` (CUDA, then MPS, then CPU), or a name that torch knows; for training only.
+    random_state
+        Seed. The same seed gives the same numbers on a CPU.
+    show_progress_bar
+        Show a progress bar.
+
+    Attributes
+    ----------
+    encoders_
+        :class:`EncoderRecord` of each block of columns, in order.
+    cell_types_
+        Names of the cell types, in order.
+    kind_
+        ``"abundance"`` or ``"proportion"``.
+    learner_
+        The fitted learner.
+    input_center_, input_scale_
+        Standardization of the inputs, fitted on the training rows.
+    target_center_, target_scale_
+        Standardization of the transformed targets.
+    target_mean_
+        Mean of the training targets as given.
+    history_
+        What the learner recorded while it learned: losses of every epoch, held-in errors.
+    training_
+        Number of rows and groups, seed, what the learner chose.
+    n_features_in_
+        Columns of the inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from histodecon.models import AbundanceRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 4)).astype("float32")
+    >>> Y = np.clip(3 + X[:, :2], 0, None)
+    >>> model = AbundanceRegressor("ridge").fit(X, Y, cell_types=["T cell", "B cell"])
+    >>> bool(np.abs(model.predict(X) - Y).mean() < 0.1)
+    True
+    """
+
+    def __init__(
+        self,
+        learner: str = "mlp",
+        *,
+        params: Mapping[str, Any] | None = None,
+        transform: str = "none",
+        device: str = "auto",
+        random_state: int = 0,
+        show_progress_bar: bool = False,
+    ) -> None:
+        self.learner = learner
+        self.params = params
+        self.transform = transform
+        self.device = device
+        self.random_state = random_state
+        self.show_progress_bar = show_progress_bar
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        encoders: Sequence[EncoderRecord] | None = None,
+        cell_types: Sequence[str] | None = None,
+        kind: str = "abundance",
+    ) -> AbundanceRegressor:
+        """Learn.
+
+        Parameters
+        ----------
+        X
+            Embeddings, the encoders side by side, shape (n, d).
+        y
+            Abundances, shape (n, K), not negative.
+        groups
+            Independent unit of each row (the patient), shape (n,). Whatever is chosen is chosen on held-in groups;
+            with one group, on held-in rows.
+        encoders
+            What the columns of ``X`` are; without it they are one block of unknown origin.
+        cell_types
+            Names of the columns of ``y``.
+        kind
+            ``"abundance"`` or ``"proportion"``; predictions of proportions sum to 1.
+
+        Returns
+        -------
+        The regressor itself.
+
+        Raises
+        ------
+        InputError
+            Shapes do not fit, values are not finite, an encoder gives the same numbers everywhere, a parameter makes no
+            sense.
+        TargetError
+            A target is negative or not finite.
+        """
+        X = checked_inputs(X)
+        Y = checked_targets(y, len(X))
+        codes, names = encoded_groups(groups, len(X))
+        if self.transform not in TRANSFORMS or kind not in KINDS:
+            msg = f"Unknown transform {self.transform!r} or kind {kind!r}"
+            raise InputError(msg, where=f"transforms {TRANSFORMS}, kinds {KINDS}", code="BI-72")
+        learner = get_learner(self.learner).build(self.params)
+        records = tuple(encoders) if encoders else (EncoderRecord("X", "unknown", X.shape[1]),)
+        check_records(records, X.shape[1])
+        refuse_dead_encoders(X, records)
+        types = checked_types(cell_types, Y.shape[1])
+        transformed = forward_target(Y, self.transform)
+        self.input_center_, self.input_scale_ = fit_block_scale(X, [record.width for record in records])
+        self.target_center_, self.target_scale_ = fit_block_scale(transformed, [Y.shape[1]])
+        self.target_mean_ = (transformed if self.transform == "proportion" else Y).mean(axis=0)
+        context = FitContext(self.random_state, self.device, self.show_progress_bar)
+        targets = (transformed - self.target_center_) / self.target_scale_
+        self.learner_ = learner.fit(self._inputs(X), targets, codes, context)
+        self.encoders_, self.cell_types_ = records, types
+        self.kind_ = "proportion" if self.transform == "proportion" else kind
+        self.n_features_in_ = X.shape[1]
+        self.history_ = self.learner_.history_
+        constant = [name for name, flat in zip(types, np.ptp(Y, axis=0) == 0, strict=True) if flat]
+        facts = {"n_rows": len(X), "groups": names, "random_state": self.random_state, "constant_types": constant}
+        self.training_ = {**facts, **self.learner_.summary_}
+        return self
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Predict.
+
+        Parameters
+        ----------
+        X
+            Embeddings, columns as in training, shape (n, d).
+
+        Returns
+        -------
+        Shape (n, K), finite, not negative, on the scale of the targets; rows of proportions sum to 1.
+
+        Raises
+        ------
+        ModelMismatchError
+            The width is not that of training.
+        InputError
+            Some values are not finite.
+        """
+        check_is_fitted(self, "learner_")
+        X = checked_inputs(X)
+        if X.shape[1] != self.n_features_in_:
+            msg = f"The model reads {self.n_features_in_} columns, X has {X.shape[1]}"
+            raise ModelMismatchError(
+                msg, where=f"the model was trained on {describe(self.encoders_)}", fix="give the same", code="BI-44"
+            )
+        Y = self.learner_.predict(self._inputs(X)) * self.target_scale_ + self.target_center_
+        Y = inverse_target(Y, self.transform)
+        return to_proportions(Y, self.target_mean_ / self.target_mean_.sum()) if self.kind_ == "proportion" else Y
+
+    def check_encoders(self, records: Sequence[EncoderRecord]) -> None:
+        """Refuse embeddings of other encoders than those of training.
+
+        Parameters
+        ----------
+        records
+            Encoders of the data, in order.
+
+        Raises
+        ------
+        ModelMismatchError
+            Number, width, order or recipe differ.
+        """
+        check_is_fitted(self, "learner_")
+        check_same_encoders(self.encoders_, records)
+
+    def _inputs(self, X: NDArray) -> Array:
+        return (X - self.input_center_) / self.input_scale_
+
+    def to_bytes(self) -> bytes:
+        """Write the regressor as the content of a model file.
+
+        Returns
+        -------
+        One safetensors file; equal models give equal bytes.
+        """
+        from histodecon.models._model_file import dump
+
+        check_is_fitted(self, "learner_")
+        return dump(self)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> AbundanceRegressor:
+        """Read the regressor from the content of a model file.
+
+        Parameters
+        ----------
+        content
+            What :meth:`to_bytes` gave.
+
+        Returns
+        -------
+        The regressor; it predicts the same numbers to the last bit.
+
+        Raises
+        ------
+        IntegrityError
+            The content is damaged.
+        ModelVersionError
+            A newer format.
+        UnsafeFileError
+            A pickle or archive, which could run code.
+        """
+        from histodecon.models._model_file import parse
+
+        return parse(content, "model")
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Save the regressor as one safetensors file.
+
+        Parameters
+        ----------
+        path
+            Where, ending in ``.safetensors``.
+
+        Returns
+        -------
+        The path.
+
+        Raises
+        ------
+        StoreError
+            The file cannot be written; an older one is intact.
+        """
+        from histodecon.models._model_file import write
+
+        check_is_fitted(self, "learner_")
+        return write(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> AbundanceRegressor:
+        """Load a regressor.
+
+        Parameters
+        ----------
+        path
+            A file that :meth:`save` wrote. No code in it is ever run.
+
+        Returns
+        -------
+        The regressor; it predicts the same numbers to the last bit.
+
+        Raises
+        ------
+        StoreError
+            There is no such file.
+        IntegrityError
+            The file is damaged.
+        ModelVersionError
+            A newer format.
+        UnsafeFileError
+            A pickle or archive, which could run code.
+        """
+        from histodecon.models._model_file import read
+
+        return read(path)

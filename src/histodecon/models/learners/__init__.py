@@ -1,0 +1,1 @@
+"""One learner a file; each holds its class and a ``CARD``."""

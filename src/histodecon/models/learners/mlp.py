@@ -1,0 +1,248 @@
+"""The network of the method, several of them averaged."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histodecon._core import HistodeconWarning, InputError, resolve_device
+from histodecon.models._learners import Arrays, FitContext, Learner, LearnerCard, Shapes
+from histodecon.models._networks import N_LINEAR, build_mlp, layer_widths, start_linear
+from histodecon.models.learners.ridge import choose_strength, solve, spectrum
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from histodecon.models._training import TrainingHistory
+
+FEW_ROWS = 32
+HELD_IN_SHARE = 0.2
+CHUNK = 8192
+STARTS = ("ridge", "random")
+
+
+class MlpLearner(Learner):
+    """Seven linear layers with SiLU between them; the mean of a few networks.
+
+    Every network trains on other rows: where there are several groups each leaves one of them out in turn, else each
+    leaves out another fifth of the rows. The rows left out decide when its training stops. By default every network begins
+    as the ridge regression of its own training rows and departs from there; ``start="random"`` begins with torch's weights.
+    """
+
+    def check(self) -> None:
+        """Refuse parameters that make no sense."""
+        if self.params["start"] not in STARTS:
+            msg = f"start must be one of {STARTS}, got {self.params['start']!r}"
+            raise InputError(msg, code="BI-72")
+        for name, value in self.params.items():
+            if name == "start":
+                continue
+            low, high = _RANGES[name]
+            whole = isinstance(CARD.defaults[name], int)
+            number = isinstance(value, (int, np.integer)) if whole else isinstance(value, (int, float, np.number))
+            if isinstance(value, bool) or not number or not low <= value <= high:
+                msg = f"{name} must be a {'whole number' if whole else 'number'} from {low} to {high}, got {value!r}"
+                raise InputError(msg, fix=f"its default is {CARD.defaults[name]!r}", code="BI-72")
+
+    def fit(self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], context: FitContext) -> MlpLearner:
+        """Learn; see :meth:`histodecon.models.Learner.fit`."""
+        import torch
+
+        if len(X) < FEW_ROWS:
+            text = f"[HD-BI-71] Only {len(X)} rows to train a network on {X.shape[1]} inputs: expect it to overfit."
+            warnings.warn(text + " The learner `ridge` is safer.", HistodeconWarning, stacklevel=4)
+        device = resolve_device(context.device)
+        inputs = torch.as_tensor(X, dtype=torch.float32, device=device)
+        targets = torch.as_tensor(Y, dtype=torch.float32, device=device)
+        rng = np.random.default_rng(context.random_state)
+        held_in = held_in_rows(groups, self.params["n_networks"], rng)
+        start = _RidgeStart(X, Y, groups, self.params["hidden"] // 2) if self.params["start"] == "ridge" else None
+        self.networks_, histories = [], []
+        with _progress(len(held_in), self.params["max_epochs"], show=context.show_progress_bar) as bar:
+            for rows in held_in:
+                network, history = self._train_one(inputs, targets, rows, rng, bar, start)
+                self.networks_.append(network)
+                histories.append(history)
+        self._remember(histories)
+        return self
+
+    def _train_one(
+        self,
+        X: torch.Tensor,
+        Y: torch.Tensor,
+        held_in: NDArray[np.bool_],
+        rng: np.random.Generator,
+        bar: Any,
+        start: _RidgeStart | None,
+    ) -> tuple[torch.nn.Sequential, TrainingHistory]:
+        import torch
+
+        from histodecon.models._training import TrainingPlan, train_network
+
+        names = TrainingPlan.__dataclass_fields__
+        plan = TrainingPlan(**{name: self.params[name] for name in names})
+        devices = [X.device] if X.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):  # the caller's random state stays as it is
+            torch.manual_seed(int(rng.integers(2**31)))
+            network = self._build(X.shape[1], Y.shape[1])
+            if start is not None:
+                start_linear(network, *start.of(~held_in))
+            network.to(X.device)
+            history = train_network(network, X, Y, held_in, plan, rng=rng, on_epoch=lambda *_: bar.update())
+        return network.to("cpu"), history
+
+    def _build(self, n_inputs: int, n_outputs: int) -> torch.nn.Sequential:
+        names = ("hidden", "dropout", "input_dropout")
+        return build_mlp(n_inputs, n_outputs, **{name: self.params[name] for name in names})
+
+    def _remember(self, histories: list[TrainingHistory]) -> None:
+        self.history_ = {
+            f"network_{i}": {"training_loss": history.training_loss, "held_in_loss": history.held_in_loss}
+            for i, history in enumerate(histories)
+        }
+        self.summary_ = {
+            "best_epochs": [history.best_epoch for history in histories],
+            "stopped": [history.stopped for history in histories],
+        }
+
+    def predict(self, X: NDArray) -> NDArray[np.float64]:
+        """Predict; see :meth:`histodecon.models.Learner.predict`."""
+        import torch
+
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, max(len(X), 1), CHUNK):
+                rows = torch.as_tensor(X[start : start + CHUNK], dtype=torch.float32)
+                parts.append(np.mean([network(rows).double().numpy() for network in self.networks_], axis=0))
+        return np.concatenate(parts)
+
+    def shapes(self, n_inputs: int, n_outputs: int) -> Shapes:
+        """Declare the arrays; see :meth:`histodecon.models.Learner.shapes`."""
+        shapes: Shapes = {}
+        for network in range(self.params["n_networks"]):
+            for i, (inputs, outputs) in enumerate(layer_widths(n_inputs, n_outputs, self.params["hidden"])):
+                shapes[f"network_{network}.linear_{i}.weight"] = (outputs, inputs)
+                shapes[f"network_{network}.linear_{i}.bias"] = (outputs,)
+        return shapes
+
+    def arrays(self) -> Arrays:
+        """Return the fitted arrays."""
+        return {
+            f"network_{i}.{name}": value.numpy().copy()
+            for i, network in enumerate(self.networks_)
+            for name, value in network.state_dict().items()
+        }
+
+    def restore(self, arrays: Arrays) -> MlpLearner:
+        """Take fitted arrays."""
+        import torch
+
+        first = arrays["network_0.linear_0.weight"]
+        last = arrays[f"network_0.linear_{N_LINEAR - 1}.weight"]
+        self.networks_ = []
+        for i in range(self.params["n_networks"]):
+            network = self._build(first.shape[1], last.shape[0])
+            prefix = f"network_{i}."
+            state = {
+                name.removeprefix(prefix): torch.from_numpy(value.copy())
+                for name, value in arrays.items()
+                if name.startswith(prefix)
+            }
+            network.load_state_dict(state)
+            self.networks_.append(network.eval())
+        return self
+
+
+class _RidgeStart:
+    """Directions and readout that make a network a ridge regression."""
+
+    def __init__(self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], channels: int) -> None:
+        self.X, self.Y, self.channels = X, Y, channels
+        self.strength = choose_strength(X, Y, groups)[0]
+        self.axes = spectrum(X - X.mean(axis=0))[1][:, ::-1][:, :channels]
+
+    def of(self, rows: NDArray[np.bool_]) -> tuple[NDArray, NDArray, NDArray]:
+        """Fit the rows a network trains on; the directions of ridge come first, then the main axes of the inputs."""
+        X, Y = self.X[rows], self.Y[rows]
+        center, mean = X.mean(axis=0), Y.mean(axis=0)
+        coefficients = solve(X - center, Y - mean, self.strength)
+        left = np.linalg.svd(coefficients, full_matrices=False)[0]
+        directions = np.linalg.qr(np.concatenate([left, self.axes], axis=1))[0][:, : self.channels]
+        size = np.sqrt(((X - center) @ directions).var(axis=0).mean()) or 1.0
+        return directions / size, directions.T @ coefficients * size, mean - center @ coefficients
+
+
+def held_in_rows(groups: NDArray[np.intp], n_networks: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
+    """Choose the rows that decide when each network stops.
+
+    Parameters
+    ----------
+    groups
+        Group of each row, shape (n,).
+    n_networks
+        How many choices.
+    rng
+        Settles the order of groups or rows.
+
+    Returns
+    -------
+    One mask of shape (n,) a network: a whole group where there are two or more, else a fifth of the rows; none where
+    there are fewer than 5 rows.
+    """
+    n = len(groups)
+    names = rng.permutation(np.unique(groups))
+    if len(names) > 1:
+        return [groups == names[i % len(names)] for i in range(n_networks)]
+    if n < 5:
+        return [np.zeros(n, dtype=bool)] * n_networks
+    folds = max(2, round(1 / HELD_IN_SHARE))
+    masks: list[NDArray[np.bool_]] = []
+    while len(masks) < n_networks:
+        fold_of = rng.permutation(np.arange(n) % folds)
+        masks += [fold_of == fold for fold in range(folds)]
+    return masks[:n_networks]
+
+
+def _progress(n_networks: int, epochs: int, *, show: bool) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=n_networks * epochs, desc="training", unit="epoch", disable=not show, leave=False)
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "hidden": (2, 65_536),
+    "n_networks": (1, 500),
+    "dropout": (0.0, 0.95),
+    "input_dropout": (0.0, 0.95),
+    "learning_rate": (1e-8, 10.0),
+    "weight_decay": (0.0, 100.0),
+    "l1": (0.0, 1e6),
+    "l2": (0.0, 1e6),
+    "batch_size": (1, 1_000_000),
+    "max_epochs": (1, 100_000),
+    "patience": (1, 100_000),
+}
+
+CARD = LearnerCard(
+    name="mlp",
+    summary="Seven linear layers with SiLU between them; the mean of a few networks that held in different rows.",
+    cls=MlpLearner,
+    defaults={
+        "hidden": 256,
+        "n_networks": 5,
+        "dropout": 0.2,
+        "input_dropout": 0.2,
+        "learning_rate": 3e-4,
+        "weight_decay": 0.01,
+        "l1": 1.0,
+        "l2": 1.0,
+        "batch_size": 64,
+        "max_epochs": 60,
+        "patience": 15,
+        "start": "ridge",
+    },
+    citation="Sun, Zhu and Qiu 2025, arXiv:2507.07013",
+)

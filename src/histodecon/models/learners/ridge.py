@@ -1,0 +1,179 @@
+"""Ridge regression in closed form, its strength chosen on training rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from histodecon._core import InputError
+from histodecon.models._learners import Arrays, FitContext, Learner, LearnerCard, Shapes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+STRENGTHS = tuple(float(10**power) for power in np.arange(-3.0, 4.01, 0.25))
+"""Candidates, in units of the number of columns: the spectrum of standardized inputs scales with it."""
+MAX_FOLDS = 10
+
+
+class RidgeLearner(Learner):
+    """Linear least squares with an L2 penalty; one strength for all cell types."""
+
+    floats = "float64"
+
+    def check(self) -> None:
+        """Refuse strengths below 0."""
+        strength = self.params["strength"]
+        if strength is not None and not (np.isfinite(strength) and strength > 0):
+            msg = f"strength must be a positive number or None, got {strength!r}"
+            raise InputError(msg, fix="`None` lets held-in rows choose", code="BI-72")
+
+    def fit(self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], context: FitContext) -> RidgeLearner:
+        """Learn; see :meth:`histodecon.models.Learner.fit`."""
+        center, mean = X.mean(axis=0), Y.mean(axis=0)
+        Z, T = X - center, Y - mean
+        strength, errors = self.params["strength"], np.empty(0)
+        chosen_by = "given"
+        if strength is None:
+            strength, errors, chosen_by = choose_strength(X, Y, groups)
+        self.coefficients_ = solve(Z, T, strength)
+        self.intercept_ = mean - center @ self.coefficients_
+        self.summary_ = {"strength": float(strength), "strength_chosen_by": chosen_by}
+        self.history_ = {"strengths": list(STRENGTHS), "held_in_error": errors.tolist()} if len(errors) else {}
+        return self
+
+    def predict(self, X: NDArray) -> NDArray[np.float64]:
+        """Predict; see :meth:`histodecon.models.Learner.predict`."""
+        return X @ self.coefficients_ + self.intercept_
+
+    def shapes(self, n_inputs: int, n_outputs: int) -> Shapes:
+        """Declare the arrays; see :meth:`histodecon.models.Learner.shapes`."""
+        return {"coefficients": (n_inputs, n_outputs), "intercept": (n_outputs,)}
+
+    def arrays(self) -> Arrays:
+        """Return the fitted arrays."""
+        return {"coefficients": self.coefficients_, "intercept": self.intercept_}
+
+    def restore(self, arrays: Arrays) -> RidgeLearner:
+        """Take fitted arrays."""
+        self.coefficients_, self.intercept_ = arrays["coefficients"], arrays["intercept"]
+        return self
+
+
+def spectrum(Z: NDArray) -> tuple[NDArray, NDArray]:
+    """Eigenvalues and right singular directions of centered inputs, by the smaller of the two Gram matrices.
+
+    Parameters
+    ----------
+    Z
+        Centered inputs, shape (n, d).
+
+    Returns
+    -------
+    Eigenvalues (r,) of ZᵀZ above rounding, and their directions (d, r).
+    """
+    n, d = Z.shape
+    values, vectors = np.linalg.eigh(Z @ Z.T if n <= d else Z.T @ Z)
+    keep = values > max(n, d) * np.finfo(np.float64).eps * max(float(values[-1]), np.finfo(np.float64).tiny)
+    values, vectors = values[keep], vectors[:, keep]
+    return values, (Z.T @ vectors) / np.sqrt(values) if n <= d else vectors
+
+
+def solve(Z: NDArray, T: NDArray, strength: float) -> NDArray[np.float64]:
+    """Solve by the smaller of the two Gram matrices.
+
+    Parameters
+    ----------
+    Z
+        Centered inputs, shape (n, d).
+    T
+        Centered targets, shape (n, K).
+    strength
+        Penalty in units of d.
+
+    Returns
+    -------
+    Coefficients, shape (d, K).
+    """
+    from scipy.linalg import solve as solve_system
+
+    n, d = Z.shape
+    if n <= d:
+        return Z.T @ solve_system(Z @ Z.T + strength * d * np.eye(n), T, assume_a="pos")
+    return solve_system(Z.T @ Z + strength * d * np.eye(d), Z.T @ T, assume_a="pos")
+
+
+def choose_strength(X: NDArray, Y: NDArray, groups: NDArray[np.intp]) -> tuple[float, NDArray, str]:
+    """Choose the strength by held-in squared error: groups left out in turn, or rows where there is one group.
+
+    Parameters
+    ----------
+    X
+        Training inputs, shape (n, d).
+    Y
+        Training targets, shape (n, K).
+    groups
+        Group of each row.
+
+    Returns
+    -------
+    The strength, the mean squared held-in error of every candidate, and how it was chosen.
+    """
+    if len(X) < 3:
+        return 1.0, np.empty(0), "too few rows to choose"
+    if len(np.unique(groups)) > 1:
+        errors, how = _leave_group_out(X, Y, _fold(groups)), "leave-one-group-out"
+    else:
+        errors, how = _leave_row_out(X, Y), "leave-one-row-out"
+    return STRENGTHS[int(np.argmin(errors))], errors, how
+
+
+def _fold(groups: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Groups themselves, or at most ten bundles of whole groups of about equal size."""
+    names, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) <= MAX_FOLDS:
+        return codes
+    fold, filled = np.empty(len(names), dtype=np.intp), np.zeros(MAX_FOLDS)
+    for group in np.argsort(-sizes, kind="stable"):
+        fold[group] = filled.argmin()
+        filled[fold[group]] += sizes[group]
+    return fold[codes]
+
+
+def _leave_group_out(X: NDArray, Y: NDArray, folds: NDArray[np.intp]) -> NDArray[np.float64]:
+    errors = np.zeros(len(STRENGTHS))
+    for fold in np.unique(folds):
+        inside, out = folds != fold, folds == fold
+        center, mean = X[inside].mean(axis=0), Y[inside].mean(axis=0)
+        values, directions = spectrum(X[inside] - center)
+        projected = directions.T @ ((X[inside] - center).T @ (Y[inside] - mean))
+        seen = (X[out] - center) @ directions
+        for i, strength in enumerate(STRENGTHS):
+            residual = Y[out] - mean - seen @ (projected / (values + strength * X.shape[1])[:, None])
+            errors[i] += float((residual**2).sum())
+    return errors / Y.size
+
+
+def _leave_row_out(X: NDArray, Y: NDArray) -> NDArray[np.float64]:
+    """Exact leave-one-out error from the leverages, intercept included."""
+    Z, T = X - X.mean(axis=0), Y - Y.mean(axis=0)
+    values, directions = spectrum(Z)
+    U = (Z @ directions) / np.sqrt(values)
+    projected = U.T @ T
+    errors = np.empty(len(STRENGTHS))
+    for i, strength in enumerate(STRENGTHS):
+        shrink = values / (values + strength * X.shape[1])
+        leverage = (U**2) @ shrink + 1 / len(X)
+        residual = (T - U @ (shrink[:, None] * projected)) / np.maximum(1 - leverage, 1e-12)[:, None]
+        errors[i] = float((residual**2).mean())
+    return errors
+
+
+CARD = LearnerCard(
+    name="ridge",
+    summary="Linear regression with an L2 penalty whose strength held-in groups (or rows) choose.",
+    cls=RidgeLearner,
+    defaults={"strength": None},
+    citation="Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634",
+)
