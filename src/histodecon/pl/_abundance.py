@@ -1,0 +1,201 @@
+"""Maps of cell types on the tissue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from histodecon._core import UNITS, InputError, Key, doc, first_names, read_table, table_keys, table_kind, table_of
+from histodecon.pl._figure import TABLE_LABELS, choose, finish, plain, say
+from histodecon.pl._tissue import Tissue, draw_scale_bar, draw_spots, draw_tissue, find_tissue
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
+
+DEFAULT_TYPES = 4
+DIFFERENCE = "PuOr"  # orange: too low, purple: too high
+_TOP = 99  # percentile at which colors saturate
+
+
+@doc
+def abundance(
+    data: Any,
+    cell_types: str | Sequence[str] | None = None,
+    *,
+    tables: str | Sequence[str] | None = None,
+    library_id: str | None = None,
+    difference: bool = True,
+    cmap: str = "magma_r",
+    opacity: float = 0.45,
+    table_key: str = Key.element.TABLE,
+    library_key: str = Key.obs.LIBRARY,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> np.ndarray | None:
+    """Draw measured and predicted abundance and their difference on the tissue, one row a cell type.
+
+    Tables share the colors of a row; colors saturate at the 99th percentile. Spots have their true diameter; a spot
+    without a value is a gray ring.
+
+    Parameters
+    ----------
+    %(data)s
+    cell_types
+        Names; by default the four with the largest mean.
+    tables
+        Keys of ``obsm``. Default: ``"cell_abundance"`` and ``"predicted_abundance"``, those that are there.
+    library_id
+        Name of the slide; may be left out when there is one.
+    difference
+        With two tables, also draw the second minus the first.
+    cmap
+        Colors of the tables. The difference is always orange (too low) to purple (too high).
+    opacity
+        Of the tissue below the spots.
+    %(table_key)s
+    %(library_key)s
+    %(show)s
+    %(save)s
+
+    Returns
+    -------
+    The axes, shape (cell types, panels); None when the figure is shown.
+
+    Raises
+    ------
+    MissingKeyError
+        A table is absent.
+    InputError
+        A cell type or slide is unknown, or tables of two kinds would share colors.
+
+    Examples
+    --------
+    >>> import histodecon as hd
+    >>> adata = hd.datasets.toy_slide()["table"]
+    >>> axes = hd.pl.abundance(adata, "T-cells", tables="true_abundance", show=False)
+    >>> axes.shape
+    (1, 1)
+    """
+    import matplotlib.pyplot as plt
+
+    adata = table_of(data, table_key)
+    keys = _choose_tables(adata, tables)
+    tissue = find_tissue(adata, library_id, library_key)
+    values = {key: read_table(adata, key).iloc[tissue.rows] for key in keys}
+    names = _choose_types(values, cell_types)
+    panels = len(keys) + int(difference and len(keys) == 2)
+    tall = np.ptp(tissue.xy[:, 1]) + 3 * tissue.diameter
+    wide = np.ptp(tissue.xy[:, 0]) + 3 * tissue.diameter
+    height = float(np.clip(3.2 * tall / wide, 1.8, 5.0))
+    figure, axes = plt.subplots(
+        len(names), panels, figsize=(3.9 * panels, (height + 0.35) * len(names)), squeeze=False, layout="constrained"
+    )
+    unit = UNITS[table_kind(adata, keys[0])]
+    for name, row in zip(names, axes, strict=True):
+        _draw_row(row, tissue, {key: table[name].to_numpy() for key, table in values.items()}, cmap, opacity, unit)
+        row[0].set_ylabel(plain(name, 30), fontsize=11)
+    draw_scale_bar(axes[-1, 0], tissue)
+    figure.suptitle(plain(tissue.library), fontsize=11)
+    return None if finish(figure, show=show, save=save) else axes
+
+
+def _draw_row(
+    row: Sequence[Axes], tissue: Tissue, values: dict[str, np.ndarray], cmap: str, opacity: float, unit: str
+) -> None:
+    from matplotlib.colors import TwoSlopeNorm
+
+    norm = _shared_norm(list(values.values()))
+    keys = list(values)
+    for ax, key in zip(row, keys, strict=False):
+        _draw_panel(ax, tissue, values[key], cmap, norm, opacity)
+        title = TABLE_LABELS.get(key, plain(key, 30))
+        if len(keys) == 2 and key == keys[1]:
+            title += f"   {_correlation(values[keys[0]], values[key])}"
+        ax.set_title(title, fontsize=10)
+    _draw_bar(row[: len(keys)], cmap, norm, np.concatenate(list(values.values())), unit)
+    if len(row) > len(keys):
+        change = values[keys[1]] - values[keys[0]]
+        far = _top(np.abs(change)) or 1.0
+        balanced = TwoSlopeNorm(0.0, -far, far)
+        _draw_panel(row[-1], tissue, change, DIFFERENCE, balanced, opacity)
+        _draw_bar(row[-1:], DIFFERENCE, balanced, change, unit)
+        labels = [TABLE_LABELS.get(key, plain(key, 30)) for key in keys[::-1]]
+        row[-1].set_title(" - ".join(labels).replace(" - ", " − "), fontsize=10)
+
+
+def _draw_panel(ax: Axes, tissue: Tissue, values: np.ndarray, cmap: str, norm: Normalize, opacity: float) -> None:
+    draw_tissue(ax, tissue, opacity=opacity)
+    draw_spots(ax, tissue, values, cmap=cmap, norm=norm)
+    known = values[np.isfinite(values)]
+    if not len(known):
+        say(ax, "no values here")
+    elif np.ptp(known) == 0:
+        say(ax, f"{known[0]:.3g} in every spot")
+
+
+def _draw_bar(axes: Sequence[Axes], cmap: str, norm: Normalize, values: np.ndarray, unit: str) -> None:
+    """One color bar for the panels that share it; an arrow where colors saturate."""
+    from matplotlib.cm import ScalarMappable
+
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return
+    low, high = bool(known.min() < (norm.vmin or 0)), bool(known.max() > (norm.vmax or 0))
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[low, high]
+    bar = axes[-1].figure.colorbar(ScalarMappable(norm, cmap), ax=list(axes), shrink=0.85, aspect=25, extend=extend)
+    bar.set_label(unit, fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+
+
+def _shared_norm(values: Sequence[np.ndarray]) -> Normalize:
+    """One scale for all tables of a row: from 0, or below where values are, to the top percentile."""
+    from matplotlib.colors import Normalize
+
+    high = max(_top(table) for table in values)
+    low = min(0.0, *(-_top(-table) for table in values))
+    return Normalize(low, high if high > low else low + 1.0)
+
+
+def _top(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.percentile(known, _TOP)) if len(known) else 0.0
+
+
+def _correlation(truth: np.ndarray, predicted: np.ndarray) -> str:
+    both = np.isfinite(truth) & np.isfinite(predicted)
+    if both.sum() < 2 or np.ptp(truth[both]) == 0 or np.ptp(predicted[both]) == 0:
+        return "CC undefined"
+    return f"CC {np.corrcoef(truth[both], predicted[both])[0, 1]:.2f}"
+
+
+def _choose_tables(adata: AnnData, tables: str | Sequence[str] | None) -> list[str]:
+    if isinstance(tables, str):
+        return [tables]
+    keys = (
+        [key for key in (Key.obsm.TARGETS, Key.obsm.PREDICTED) if key in adata.obsm] if tables is None else list(tables)
+    )
+    if not keys:
+        msg = "There is no abundance table to draw"
+        where = f"tables present in obsm: {first_names(table_keys(adata), 8)}"
+        raise InputError(msg, where=where, fix="name one with `tables=`", code="BI-104")
+    kinds = {key: table_kind(adata, key) for key in keys if key in adata.obsm}
+    if len(set(kinds.values())) > 1:
+        msg = "The tables hold abundances and proportions"
+        where = ", ".join(f"{key}: {kind}" for key, kind in kinds.items())
+        raise InputError(msg, where=where, why="they cannot share colors", fix="draw them one by one", code="BI-61")
+    return keys
+
+
+def _choose_types(tables: dict[str, pd.DataFrame], asked: str | Sequence[str] | None) -> list[str]:
+    first, *others = tables.values()
+    known = [name for name in first.columns if all(name in other.columns for other in others)]
+    if asked is None:
+        order = first[known].mean().sort_values(ascending=False, kind="stable")
+        return list(order.index[:DEFAULT_TYPES])
+    return choose(asked, known, "cell type")
