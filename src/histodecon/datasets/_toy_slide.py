@@ -55,7 +55,7 @@ def toy_slide(
     Raises
     ------
     InputError
-        There would be no patient, or fewer than 4 spots a side.
+        There would be no patient, or fewer than 4 spots a side, or ``random_state`` is not a whole number from 0 on.
     ResolutionError
         ``mpp`` is not between 0.2 and 2: nuclei would need too much memory or vanish.
 
@@ -78,20 +78,23 @@ def toy_slide(
     """
     from histodecon.io._assemble import assemble
 
-    _check(n_patients, n_rows, n_cols, mpp)
+    _check(n_patients, n_rows, n_cols, mpp, random_state)
     sections = [_section(patient, n_rows, n_cols, float(mpp), random_state) for patient in range(1, n_patients + 1)]
     sdata = assemble(sections, kinds={TRUTH: "abundance"})
     _annotate(table_of(sdata), random_state)
     return sdata
 
 
-def _check(n_patients: int, n_rows: int, n_cols: int, mpp: float) -> None:
+def _check(n_patients: int, n_rows: int, n_cols: int, mpp: float, random_state: int) -> None:
     if n_patients < 1 or min(n_rows, n_cols) < 4:
         msg = "A toy slide needs a patient and at least 4 rows of 4 spots"
         where = f"n_patients={n_patients}, n_rows={n_rows}, n_cols={n_cols}"
         raise InputError(
             msg, where=where, why="smaller ones have no room for regions", fix="`toy_slide()`", code="BI-31"
         )
+    if not isinstance(random_state, (int, np.integer)) or random_state < 0:
+        msg = f"random_state={random_state!r} is no seed"
+        raise InputError(msg, fix="use a whole number from 0 on, such as `random_state=0`")
     if not 0.2 <= mpp <= 2:
         msg = f"mpp={mpp} µm per pixel cannot be drawn"
         raise ResolutionError(
