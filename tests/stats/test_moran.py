@@ -99,6 +99,17 @@ def test_tiny_and_huge_values_give_the_same_map() -> None:
         np.testing.assert_allclose(morans_r(x * factor, coords, 1.0).r, plain, atol=TOLERANCE)
 
 
+def test_strict_floating_point_errors_elsewhere_change_nothing() -> None:
+    rng = np.random.default_rng(4)
+    x, coords = rng.gamma(0.1, size=(1500, 3)), rng.uniform(0, 500, (1500, 2))
+    x[:, 2] = 0
+    plain = morans_r(x, coords, 1.0, permutations=3)
+    with np.errstate(all="raise"):
+        strict = morans_r(x, coords, 1.0, permutations=3)
+        pool_morans_r([strict, strict])
+    np.testing.assert_array_equal(strict.p, plain.p)
+
+
 def test_symmetric_to_the_last_bit() -> None:
     x, coords = sample(5)
     result = morans_r(x, coords, 1.0, permutations=19)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from histodecon._core import UNITS, InputError, Key, doc, first_names, read_table, table_keys, table_kind, table_of
 from histodecon.pl._figure import TABLE_LABELS, choose, finish, plain, say
@@ -86,9 +85,14 @@ def abundance(
 
     adata = table_of(data, table_key)
     keys = _choose_tables(adata, tables)
+    whole = {key: read_table(adata, key) for key in keys}
+    shared = [name for name in whole[keys[0]].columns if all(name in table.columns for table in whole.values())]
+    names = choose(cell_types, shared, "cell type")
     tissue = find_tissue(adata, library_id, library_key)
-    values = {key: read_table(adata, key).iloc[tissue.rows] for key in keys}
-    names = _choose_types(values, cell_types)
+    values = {key: table.iloc[tissue.rows] for key, table in whole.items()}
+    if cell_types is None:
+        means = values[keys[0]][names].mean().sort_values(ascending=False, kind="stable")
+        names = list(means.index[:DEFAULT_TYPES])
     panels = len(keys) + int(difference and len(keys) == 2)
     tall = np.ptp(tissue.xy[:, 1]) + 3 * tissue.diameter
     wide = np.ptp(tissue.xy[:, 0]) + 3 * tissue.diameter
@@ -190,12 +194,3 @@ def _choose_tables(adata: AnnData, tables: str | Sequence[str] | None) -> list[s
         where = ", ".join(f"{key}: {kind}" for key, kind in kinds.items())
         raise InputError(msg, where=where, why="they cannot share colors", fix="draw them one by one", code="BI-61")
     return keys
-
-
-def _choose_types(tables: dict[str, pd.DataFrame], asked: str | Sequence[str] | None) -> list[str]:
-    first, *others = tables.values()
-    known = [name for name in first.columns if all(name in other.columns for other in others)]
-    if asked is None:
-        order = first[known].mean().sort_values(ascending=False, kind="stable")
-        return list(order.index[:DEFAULT_TYPES])
-    return choose(asked, known, "cell type")

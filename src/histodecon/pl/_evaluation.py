@@ -68,6 +68,16 @@ def evaluation(
         An evaluation is absent.
     InputError
         A metric or cell type is unknown.
+
+    Examples
+    --------
+    >>> import histodecon as hd
+    >>> adata = hd.datasets.toy_slide()["table"]
+    >>> hd.tl.set_targets(adata, "true_abundance")
+    >>> scores = hd.tl.evaluate(adata, predicted="true_abundance")
+    >>> ax = hd.pl.evaluation(adata, show=False)
+    >>> len(ax.containers[0])
+    6
     """
     import matplotlib.pyplot as plt
 

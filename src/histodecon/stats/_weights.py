@@ -73,21 +73,22 @@ def gaussian_sums(
     row_sums = np.zeros(n, dtype=np.float64)
     sum_of_squares = 0.0
     starts = range(0, n, block_size)
-    for i in starts:
-        rows = slice(i, i + block_size)
-        for j in starts[i // block_size :]:
-            columns = slice(j, j + block_size)
-            tile = _gaussian_tile(coords[rows], coords[columns], length)
-            if i == j and not include_self:
-                np.fill_diagonal(tile, 0.0)
-            product[rows] += tile @ v[columns]
-            row_sums[rows] += tile.sum(axis=1)
-            squares = float(np.vdot(tile, tile))
-            if i != j:
-                product[columns] += tile.T @ v[rows]
-                row_sums[columns] += tile.sum(axis=0)
-                squares *= 2.0
-            sum_of_squares += squares
+    with np.errstate(under="ignore"):  # far spots weigh 0
+        for i in starts:
+            rows = slice(i, i + block_size)
+            for j in starts[i // block_size :]:
+                columns = slice(j, j + block_size)
+                tile = _gaussian_tile(coords[rows], coords[columns], length)
+                if i == j and not include_self:
+                    np.fill_diagonal(tile, 0.0)
+                product[rows] += tile @ v[columns]
+                row_sums[rows] += tile.sum(axis=1)
+                squares = float(np.vdot(tile, tile))
+                if i != j:
+                    product[columns] += tile.T @ v[rows]
+                    row_sums[columns] += tile.sum(axis=0)
+                    squares *= 2.0
+                sum_of_squares += squares
     return SpatialSums(product, row_sums, float(include_self), float(row_sums.sum()), sum_of_squares)
 
 
@@ -99,5 +100,4 @@ def _gaussian_tile(a: NDArray[np.float64], b: NDArray[np.float64], length: float
         np.multiply(difference, difference, out=difference)
         exponent += difference
     exponent *= -0.5
-    with np.errstate(under="ignore"):
-        return np.exp(exponent, out=exponent)
+    return np.exp(exponent, out=exponent)

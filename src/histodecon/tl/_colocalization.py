@@ -77,14 +77,7 @@ def colocalization(
 
     Returns
     -------
-    None, or the copy. Writes ``uns[key_added]``:
-
-    - ``names``: the cell types, in the order of all maps;
-    - ``pooled``: ``R``, ``z``, ``p``, ``q``, each (n_types, n_types), and ``n``; slides weighted by their spots;
-    - ``libraries``: the same for each slide, with ``library_id``, ``mpp``, ``neighbors`` (mean weight a spot gives to
-      the others), ``n_left_out`` (spots without a value) and ``reason`` where a map is undefined;
-    - ``params``: ``abundance``, ``kind``, ``length_um``, ``length_from``, ``include_self``, ``method``,
-      ``permutations``, ``random_state``, ``library_key``, ``null``.
+    None, or the copy.
 
     Raises
     ------
@@ -107,6 +100,15 @@ def colocalization(
 
     Notes
     -----
+    Writes ``uns[key_added]``:
+
+    - ``names``: the cell types, in the order of all maps;
+    - ``pooled``: ``R``, ``z``, ``p``, ``q``, each (n_types, n_types), and ``n``; slides weighted by their spots;
+    - ``libraries``: the same for each slide, with ``library_id``, ``mpp``, ``neighbors`` (mean weight a spot gives to
+      the others), ``n_left_out`` (spots without a value) and ``reason`` where a map is undefined;
+    - ``params``: ``abundance``, ``kind``, ``length_um``, ``length_from``, ``include_self``, ``method``,
+      ``permutations``, ``random_state``, ``library_key``, ``null``.
+
     R_ab = Σᵢⱼ wᵢⱼ (xᵢₐ - x̄ₐ)(xⱼᵦ - x̄ᵦ) / √(Σ(xₐ - x̄ₐ)² Σ(xᵦ - x̄ᵦ)²), w = n/W · exp(-d²/2l²), W the sum of the weights, no
     cutoff. p is two-sided, so avoidance counts as attraction does; q is Benjamini-Hochberg over the pairs of different
     types, the diagonal apart. The null puts values on spots at random: it does not know that each type is smooth

@@ -92,6 +92,16 @@ def evaluate(
 
     The CC of a dataset is the mean over cell types within one patient, then over patients (``groupby="patient"``);
     pooled over patients it also rewards telling patients apart.
+
+    Examples
+    --------
+    >>> import histodecon as hd
+    >>> adata = hd.datasets.toy_slide()["table"]
+    >>> hd.tl.set_targets(adata, "true_abundance")
+    >>> one_more = hd.get.abundance(adata).to_df() + 1
+    >>> hd.tl.set_targets(adata, one_more, key_added="predicted_abundance")
+    >>> [float(score) for score in hd.tl.evaluate(adata).loc["mean", ["cc", "l1"]].round(6)]
+    [1.0, 1.0]
     """
     adata = table_of(adata)
     require_spots(adata)
