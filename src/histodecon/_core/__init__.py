@@ -2,6 +2,7 @@
 
 from histodecon._core._containers import (
     coordinates,
+    copy_of,
     is_spatialdata,
     iter_libraries,
     obs_column,
@@ -42,6 +43,7 @@ from histodecon._core._errors import (
     raise_together,
 )
 from histodecon._core._files import write_atomic
+from histodecon._core._image_sources import ImageSource, image_source
 from histodecon._core._keys import Key, is_safe_key, safe_key
 from histodecon._core._lazy import lazy_attributes
 from histodecon._core._optional import declare_vision_operators, import_optional, import_timm

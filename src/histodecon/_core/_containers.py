@@ -72,6 +72,30 @@ def table_of(data: Any, table_key: str = Key.element.TABLE) -> AnnData:
     return data
 
 
+def copy_of(data: Any, table_key: str = Key.element.TABLE) -> Any:
+    """Copy what a function is about to change.
+
+    Parameters
+    ----------
+    data
+        AnnData or SpatialData.
+    table_key
+        Name of the table of a SpatialData.
+
+    Returns
+    -------
+    A copy of the AnnData; or a new SpatialData with a copy of the table, which shares images and other elements.
+    """
+    table = table_of(data, table_key)
+    if not is_spatialdata(data):
+        return table.copy()
+    names = ("images", "labels", "points", "shapes", "tables")
+    elements = {name: dict(getattr(data, name)) for name in names}
+    key = next(name for name, value in elements["tables"].items() if value is table)
+    elements["tables"][key] = table.copy()
+    return type(data)(**elements, attrs=dict(data.attrs))
+
+
 def require_spots(adata: AnnData) -> None:
     """Refuse a table without rows.
 

@@ -1,8 +1,7 @@
-"""Images that are files: JPEG and PNG through Pillow, TIFF through tifffile."""
+"""Images that are files: what kind they are, and JPEG and PNG through Pillow."""
 
 from __future__ import annotations
 
-import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,14 @@ from typing import Any
 import numpy as np
 
 from histodecon._core import FallbackWarning, ImageError
-from histodecon.images._arrays import from_array
 from histodecon.images._pixels import full_value, on_white, to_uint8
 from histodecon.images._slide_image import SlideImage
 
 MAX_PIXELS_WHOLE = 300_000_000
 """Largest JPEG or PNG: these are decoded as a whole, 4 bytes a pixel."""
 
-MAX_PIXELS_TILED = 4_000_000_000
-"""Largest image that is read by parts."""
-
 _BAND_PX = 16_000_000
-_ORIENTATION = 274
+ORIENTATION = 274
 _MAGIC = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -30,7 +25,6 @@ _MAGIC = (
     (b"II+\x00", "tiff"),
     (b"MM\x00+", "tiff"),
 )
-_UNIT_UM = {"µm": 1.0, "um": 1.0, "μm": 1.0, "micron": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}
 
 
 def sniff(path: Path) -> str:
@@ -137,15 +131,16 @@ def open_pillow(
     try:
         picture = factory(str(path))  # Image.open would check its own global limit
     except (OSError, SyntaxError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     try:
         width, height = picture.size
         limit = MAX_PIXELS_WHOLE if max_pixels is None else max_pixels
         check_pixels(width, height, limit, bytes_per_pixel=4, name=path.name)
         if kind == "jpeg" or "exif" in picture.info:  # looking for it in a PNG would decode the whole
-            _require_upright(picture.getexif().get(_ORIENTATION, 1), path)
+            require_upright(picture.getexif().get(ORIENTATION, 1), path)
         mode = picture.mode
-        _require_color(mode in {"1", "L", "LA", "La", "I", "F"} or mode.startswith("I;"), path, allow_gray=allow_gray)
+        gray = mode in {"1", "L", "LA", "La", "I", "F"} or mode.startswith("I;")
+        require_color(path, gray=gray, allow_gray=allow_gray)
         if mode == "CMYK":
             msg = f"{path.name} is CMYK and is converted to RGB without a color profile: colors may shift. Save it as RGB to be sure."
             warnings.warn(msg, FallbackWarning, stacklevel=4)
@@ -163,7 +158,7 @@ def _pillow_image(picture: Any, path: Path, max_value: float | None) -> SlideIma
             try:
                 picture.load()
             except (OSError, SyntaxError, ValueError) as error:
-                raise _damaged(path, error) from error
+                raise damaged(path, error) from error
             deep = picture.mode in {"I", "F"} or picture.mode.startswith("I;")
             sample = np.asarray(picture) if deep else np.zeros(0, np.uint8)
             full["value"] = full_value(sample.astype(np.uint16) if picture.mode == "I" else sample, max_value=max_value)
@@ -188,113 +183,21 @@ def _rgb(picture: Any, full: float) -> np.ndarray:
     return on_white(np.asarray(picture.convert("RGBA" if clear else "RGB")))
 
 
-def open_tiff(path: Path, *, max_pixels: int | None, max_value: float | None, allow_gray: bool) -> SlideImage:
-    """Open the largest level of a TIFF, read by parts.
+def require_upright(orientation: int, path: Path) -> None:
+    """Refuse a picture that asks to be turned.
 
     Parameters
     ----------
+    orientation
+        EXIF or TIFF orientation; 1 is upright.
     path
         The file.
-    max_pixels
-        Largest image.
-    max_value
-        Value of white.
-    allow_gray
-        Accept one channel.
 
-    Returns
-    -------
-    The image; its ``mpp`` comes from OME or Aperio metadata, or from a resolution in centimeters.
+    Raises
+    ------
+    ImageError
+        It is not 1.
     """
-    import tifffile
-    import zarr
-
-    try:
-        tiff = tifffile.TiffFile(path)
-        series = tiff.series[0]
-        page = series.keyframe
-        dims = tuple(series.axes.lower())
-        size = {name: int(n) for name, n in zip(dims, series.shape, strict=True)}
-    except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, StopIteration) as error:
-        raise _damaged(path, error) from error
-    try:
-        limit = MAX_PIXELS_TILED if max_pixels is None else max_pixels
-        check_pixels(size.get("x", 0), size.get("y", 0), limit, bytes_per_pixel=3, name=path.name)
-        orientation = page.tags.get(_ORIENTATION)
-        _require_upright(1 if orientation is None else int(orientation.value), path)
-        _require_rgb_tiff(page, path, allow_gray=allow_gray)
-        store = series.aszarr(level=0)
-        image = from_array(
-            zarr.open_array(store, mode="r"),
-            dims=dims,
-            max_value=max_value,
-            bits=int(page.bitspersample) if 8 < int(page.bitspersample) < 16 else None,
-            premultiplied=1 in (page.extrasamples or ()),
-            allow_gray=allow_gray,
-            mpp=_tiff_mpp(tiff, page),
-            source=f"TIFF file, {series.dtype}",
-            close=tiff.close,
-        )
-    except ImageError:
-        tiff.close()
-        raise
-    except (tifffile.TiffFileError, OSError, ValueError, RuntimeError) as error:
-        tiff.close()
-        raise _damaged(path, error) from error
-    return _guarded(image, path)
-
-
-def _guarded(image: SlideImage, path: Path) -> SlideImage:
-    read = image._read_box
-
-    def guarded(y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
-        try:
-            return read(y0, y1, x0, x1)
-        except ImageError:
-            raise
-        except Exception as error:  # decoders raise errors of their own kinds
-            raise _damaged(path, error) from error
-
-    image._read_box = guarded
-    return image
-
-
-def _require_rgb_tiff(page: Any, path: Path, *, allow_gray: bool) -> None:
-    name = getattr(page.photometric, "name", str(page.photometric))
-    _require_color(
-        name in {"MINISBLACK", "MINISWHITE"} and page.samplesperpixel == 1 and page.ndim == 2,
-        path,
-        allow_gray=allow_gray,
-    )
-    decoded = name == "YCBCR" and getattr(page.compression, "name", "") in {
-        "JPEG",
-        "OJPEG",
-        "JPEG_2000_LOSSY",
-        "APERIO_JP2000_YCBC",
-    }
-    if name not in {"RGB", "MINISBLACK"} and not decoded:
-        msg = f"The colors of {path.name} are stored as {name}"
-        raise ImageError(msg, why="RGB is read", fix="save it as an RGB TIFF", code="BI-21")
-
-
-def _tiff_mpp(tiff: Any, page: Any) -> float | None:
-    if tiff.is_ome and tiff.ome_metadata:
-        found = re.search(r'<Pixels\b[^>]*?\bPhysicalSizeX="([0-9.eE+-]+)"', tiff.ome_metadata)
-        unit = re.search(r'<Pixels\b[^>]*?\bPhysicalSizeXUnit="([^"]+)"', tiff.ome_metadata)
-        factor = _UNIT_UM.get(unit.group(1) if unit else "µm")
-        if found and factor:
-            return float(found.group(1)) * factor
-    aperio = re.search(r"\|\s*MPP\s*=\s*([0-9.]+)", page.description or "")
-    if aperio:
-        return float(aperio.group(1))
-    unit_tag, x_tag = page.tags.get("ResolutionUnit"), page.tags.get("XResolution")
-    if unit_tag is not None and x_tag is not None and int(unit_tag.value) == 3:
-        above, below = x_tag.value
-        return 1e4 * below / above if above and below else None
-    return None
-
-
-def _require_upright(orientation: int, path: Path) -> None:
     if orientation != 1:
         msg = f"{path.name} asks to be turned when shown (EXIF orientation {orientation})"
         raise ImageError(
@@ -305,8 +208,24 @@ def _require_upright(orientation: int, path: Path) -> None:
         )
 
 
-def _require_color(grey: bool, path: Path, *, allow_gray: bool) -> None:  # noqa: FBT001 private
-    if grey and not allow_gray:
+def require_color(path: Path, *, gray: bool, allow_gray: bool) -> None:
+    """Refuse a grey picture.
+
+    Parameters
+    ----------
+    path
+        The file.
+    gray
+        It has one channel.
+    allow_gray
+        Accept it.
+
+    Raises
+    ------
+    ImageError
+        It is grey and that is not accepted.
+    """
+    if gray and not allow_gray:
         msg = f"{path.name} is grey"
         raise ImageError(
             msg,
@@ -316,7 +235,20 @@ def _require_color(grey: bool, path: Path, *, allow_gray: bool) -> None:  # noqa
         )
 
 
-def _damaged(path: Path, error: Exception) -> ImageError:
+def damaged(path: Path, error: Exception) -> ImageError:
+    """Make the error of a file that cannot be decoded.
+
+    Parameters
+    ----------
+    path
+        The file.
+    error
+        What the decoder says.
+
+    Returns
+    -------
+    The error, to be raised.
+    """
     msg = f"{path.name} is damaged or cut short, or is stored in a way that cannot be decoded"
     first = (str(error).splitlines() or [""])[0]
     where = f"{path}, {path.stat().st_size} bytes: {type(error).__name__}: {first}"

@@ -9,8 +9,9 @@ from typing import Any
 
 from histodecon._core import ImageError
 from histodecon.images._arrays import from_array, plane_of
-from histodecon.images._files import open_pillow, open_tiff, sniff
+from histodecon.images._files import open_pillow, sniff
 from histodecon.images._slide_image import SlideImage
+from histodecon.images._tiff import open_tiff
 
 
 def open_image(
