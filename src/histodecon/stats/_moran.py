@@ -104,7 +104,7 @@ def morans_r(
     Gaussian weights, no cutoff. As l falls to 0, R becomes Pearson's correlation.
 
     Null: the values of both types are put on the spots at random, independently of each other. Mean 0 and one exact
-    variance for all pairs follow (see :func:`~histodecon.stats._null.cross_variance`). A type against itself has
+    variance for all pairs follow (``cross_variance`` in the source has the formula). A type against itself has
     its own exact mean and variance. The null says "no spatial structure at all": two types that are each smooth
     in space reach small p by chance more often than p says. Shuffles move the second type alone; of the two directions
     of a pair the larger p is kept; the diagonal of a map of one table keeps the normal approximation.

@@ -65,7 +65,7 @@ def gaussian_sums(
     Notes
     -----
     Distances come from differences of coordinates, never from the expanded square, so nothing cancels. Each tile above
-    the diagonal serves both of its halves. Memory beyond the (n, K) result: three tiles of ``block_size``² float64
+    the diagonal serves both of its halves. Memory beyond the (n, K) result: three tiles of ``block_size`` × ``block_size`` float64
     (24 MiB by default), whatever n is. Time grows with n².
     """
     n = len(coords)
