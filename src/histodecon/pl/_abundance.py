@@ -122,15 +122,15 @@ def _draw_row(
         if len(keys) == 2 and key == keys[1]:
             title += f"   {_correlation(values[keys[0]], values[key])}"
         ax.set_title(title, fontsize=10)
-    _draw_bar(row[: len(keys)], cmap, norm, np.concatenate(list(values.values())), unit)
+    _draw_bar(row[len(keys) - 1], cmap, norm, np.concatenate(list(values.values())), unit)
     if len(row) > len(keys):
         change = values[keys[1]] - values[keys[0]]
         far = _top(np.abs(change)) or 1.0
         balanced = TwoSlopeNorm(0.0, -far, far)
         _draw_panel(row[-1], tissue, change, DIFFERENCE, balanced, opacity)
-        _draw_bar(row[-1:], DIFFERENCE, balanced, change, unit)
+        _draw_bar(row[-1], DIFFERENCE, balanced, change, unit)
         labels = [TABLE_LABELS.get(key, plain(key, 30)) for key in keys[::-1]]
-        row[-1].set_title(" - ".join(labels).replace(" - ", " − "), fontsize=10)
+        row[-1].set_title(" − ".join(labels), fontsize=10)
 
 
 def _draw_panel(ax: Axes, tissue: Tissue, values: np.ndarray, cmap: str, norm: Normalize, opacity: float) -> None:
@@ -143,8 +143,8 @@ def _draw_panel(ax: Axes, tissue: Tissue, values: np.ndarray, cmap: str, norm: N
         say(ax, f"{known[0]:.3g} in every spot")
 
 
-def _draw_bar(axes: Sequence[Axes], cmap: str, norm: Normalize, values: np.ndarray, unit: str) -> None:
-    """One color bar for the panels that share it; an arrow where colors saturate."""
+def _draw_bar(ax: Axes, cmap: str, norm: Normalize, values: np.ndarray, unit: str) -> None:
+    """A color bar beside the last of the panels that share it; an arrow where colors saturate."""
     from matplotlib.cm import ScalarMappable
 
     known = values[np.isfinite(values)]
@@ -152,7 +152,7 @@ def _draw_bar(axes: Sequence[Axes], cmap: str, norm: Normalize, values: np.ndarr
         return
     low, high = bool(known.min() < (norm.vmin or 0)), bool(known.max() > (norm.vmax or 0))
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[low, high]
-    bar = axes[-1].figure.colorbar(ScalarMappable(norm, cmap), ax=list(axes), shrink=0.85, aspect=25, extend=extend)
+    bar = ax.figure.colorbar(ScalarMappable(norm, cmap), ax=ax, shrink=0.85, aspect=25, extend=extend)
     bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=8)
 
