@@ -97,6 +97,14 @@ def test_types_without_variance_are_nan_counted_and_named() -> None:
         hd.tl.evaluate(adata, groupby="patient")
 
 
+def test_a_correlation_of_two_spots_is_said_to_be_empty() -> None:
+    adata = build()
+    adata.obs["patient"] = ["tiny"] * 2 + ["P2"] * 22
+    with pytest.warns(hd.UndefinedMetricWarning, match="2 spots .*'tiny'"):
+        scores = hd.tl.evaluate(adata, groupby="patient")
+    np.testing.assert_allclose(np.abs(scores.loc["tiny"].loc[NAMES, "cc"]), 1)
+
+
 def test_nothing_is_said_when_all_is_well() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

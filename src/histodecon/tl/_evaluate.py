@@ -81,7 +81,7 @@ def evaluate(
     Warns
     -----
     UndefinedMetricWarning
-        Some cell types have no variance: their CC is NaN and the mean is over the others.
+        Some cell types have no variance: their CC is NaN and the mean is over the others. Or a CC rests on 2 spots.
     DroppedSpotsWarning
         Some spots have no cell type with a value in both tables.
 
@@ -179,6 +179,13 @@ def _check_names(names: list[str]) -> None:
 
 
 def _warn_undefined(tables: Mapping[str, pd.DataFrame], *, single: bool) -> None:
+    pairs = [group for group, table in tables.items() if (table["n"] == 2).any()]
+    if pairs:
+        warnings.warn(
+            f"CC over 2 spots is always 1 or -1 and says nothing: {first_names(pairs)}.",
+            UndefinedMetricWarning,
+            stacklevel=3,
+        )
     blank = {group: list(table.index[table["cc"].isna()]) for group, table in tables.items()}
     blank = {group: names for group, names in blank.items() if names}
     if blank:
