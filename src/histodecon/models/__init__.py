@@ -3,19 +3,35 @@
 A pure room: arrays in, arrays out.
 """
 
+from typing import TYPE_CHECKING
+
 from histodecon._core._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from histodecon.models._learners import (
+        FitContext,
+        Learner,
+        LearnerCard,
+        get_learner,
+        list_learners,
+        register_learner,
+    )
+    from histodecon.models._losses import composite_loss
+    from histodecon.models._records import EncoderRecord
+    from histodecon.models._regressor import AbundanceRegressor
+    from histodecon.models._transforms import TRANSFORMS
 
 _WHERE = {
     "AbundanceRegressor": "_regressor",
-    "composite_loss": "_losses",
     "EncoderRecord": "_records",
     "FitContext": "_learners",
-    "get_learner": "_learners",
     "Learner": "_learners",
     "LearnerCard": "_learners",
+    "TRANSFORMS": "_transforms",
+    "composite_loss": "_losses",
+    "get_learner": "_learners",
     "list_learners": "_learners",
     "register_learner": "_learners",
-    "TRANSFORMS": "_transforms",
 }
 
 __all__ = [
@@ -30,6 +46,5 @@ __all__ = [
     "list_learners",
     "register_learner",
 ]
-__all__.sort()
 
 __getattr__, __dir__ = lazy_attributes(__name__, _WHERE)

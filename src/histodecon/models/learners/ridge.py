@@ -107,6 +107,9 @@ def solve(Z: NDArray, T: NDArray, strength: float) -> NDArray[np.float64]:
 def choose_strength(X: NDArray, Y: NDArray, groups: NDArray[np.intp]) -> tuple[float, NDArray, str]:
     """Choose the strength by held-in squared error: groups left out in turn, or rows where there is one group.
 
+    The strongest penalty within one standard error of the best is taken: held-in rows are more like the training rows
+    than a new patient's will be.
+
     Parameters
     ----------
     X
@@ -119,6 +122,10 @@ def choose_strength(X: NDArray, Y: NDArray, groups: NDArray[np.intp]) -> tuple[f
     Returns
     -------
     The strength, the mean squared held-in error of every candidate, and how it was chosen.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, section 3.4.3.
     """
     if len(X) < 3:
         return 1.0, np.empty(0), "too few rows to choose"
@@ -126,7 +133,10 @@ def choose_strength(X: NDArray, Y: NDArray, groups: NDArray[np.intp]) -> tuple[f
         errors, how = _leave_group_out(X, Y, _fold(groups)), "leave-one-group-out"
     else:
         errors, how = _leave_row_out(X, Y), "leave-one-row-out"
-    return STRENGTHS[int(np.argmin(errors))], errors, how
+    mean = errors.mean(axis=1)
+    best = int(mean.argmin())
+    within = mean <= mean[best] + errors[best].std() / np.sqrt(errors.shape[1])
+    return STRENGTHS[int(np.flatnonzero(within).max())], mean, how
 
 
 def _fold(groups: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -142,7 +152,8 @@ def _fold(groups: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _leave_group_out(X: NDArray, Y: NDArray, folds: NDArray[np.intp]) -> NDArray[np.float64]:
-    errors = np.zeros(len(STRENGTHS))
+    """Squared error of every row while its group is left out, shape (candidates, n)."""
+    errors = np.empty((len(STRENGTHS), len(X)))
     for fold in np.unique(folds):
         inside, out = folds != fold, folds == fold
         center, mean = X[inside].mean(axis=0), Y[inside].mean(axis=0)
@@ -151,22 +162,22 @@ def _leave_group_out(X: NDArray, Y: NDArray, folds: NDArray[np.intp]) -> NDArray
         seen = (X[out] - center) @ directions
         for i, strength in enumerate(STRENGTHS):
             residual = Y[out] - mean - seen @ (projected / (values + strength * X.shape[1])[:, None])
-            errors[i] += float((residual**2).sum())
-    return errors / Y.size
+            errors[i, out] = (residual**2).mean(axis=1)
+    return errors
 
 
 def _leave_row_out(X: NDArray, Y: NDArray) -> NDArray[np.float64]:
-    """Exact leave-one-out error from the leverages, intercept included."""
+    """Exact leave-one-out squared error of every row from the leverages, intercept included, shape (candidates, n)."""
     Z, T = X - X.mean(axis=0), Y - Y.mean(axis=0)
     values, directions = spectrum(Z)
     U = (Z @ directions) / np.sqrt(values)
     projected = U.T @ T
-    errors = np.empty(len(STRENGTHS))
+    errors = np.empty((len(STRENGTHS), len(X)))
     for i, strength in enumerate(STRENGTHS):
         shrink = values / (values + strength * X.shape[1])
         leverage = (U**2) @ shrink + 1 / len(X)
         residual = (T - U @ (shrink[:, None] * projected)) / np.maximum(1 - leverage, 1e-12)[:, None]
-        errors[i] = float((residual**2).mean())
+        errors[i] = (residual**2).mean(axis=1)
     return errors
 
 

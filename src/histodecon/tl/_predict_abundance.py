@@ -1,0 +1,140 @@
+"""Cell types of a slide from its embeddings alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from histodecon._core import (
+    UNRECORDED,
+    InputError,
+    Key,
+    MissingKeyError,
+    digest,
+    doc,
+    first_names,
+    require_spots,
+    require_unique_names,
+    table_of,
+    uns_branch,
+    write_table,
+)
+from histodecon.models import AbundanceRegressor, EncoderRecord
+from histodecon.tl._checks import require_safe_key
+from histodecon.tl._training_data import read_embeddings
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@doc
+def predict_abundance(
+    adata: AnnData,
+    model: AbundanceRegressor | str | os.PathLike[str] | None = None,
+    *,
+    use_rep: str | Sequence[str] | None = None,
+    key_added: str = Key.obsm.PREDICTED,
+    copy: bool = False,
+) -> AnnData | None:
+    """Predict cell-type abundances from embeddings.
+
+    Parameters
+    ----------
+    %(adata)s
+    model
+        A regressor, or the path of its file. By default the one that ``train_regressor`` kept in this ``adata``.
+    use_rep
+        Key or keys of ``obsm``, in the order of training; by default those the model was trained on.
+    %(key_added)s
+    %(copy)s
+
+    Returns
+    -------
+    None, or the copy.
+
+    Raises
+    ------
+    MissingKeyError
+        There is no model, an embedding is absent, or the record of its recipe was lost.
+    ModelMismatchError
+        The embeddings were made by another recipe, or stand in another order, than in training.
+    IntegrityError
+        The model file is damaged.
+    InputError
+        Embeddings are not finite.
+
+    Notes
+    -----
+    Writes ``obsm[key_added]``, a DataFrame (n_obs, n_types) on the scale of the training targets, finite and not negative;
+    rows of proportions sum to 1. Its record in ``uns["histodecon"]["tables"][key_added]`` holds ``kind``, ``unit``,
+    ``model_sha256``, ``learner`` and ``use_rep``.
+
+    Examples
+    --------
+    >>> import histodecon as hd
+    >>> adata = hd.datasets.toy_slide().tables["table"]
+    >>> hd.tl.set_targets(adata, "true_abundance")
+    >>> adata.obsm["X_own"] = adata.obsm["true_abundance"].to_numpy()[:, :3] + 1.0
+    >>> model = hd.tl.train_regressor(adata, use_rep="X_own", learner="ridge")
+    >>> hd.tl.predict_abundance(adata, model)
+    >>> adata.obsm["predicted_abundance"].shape == adata.obsm["cell_abundance"].shape
+    True
+    """
+    adata = table_of(adata)
+    require_spots(adata)
+    require_unique_names(adata)
+    require_safe_key(key_added, "key_added")
+    regressor = _find(adata, model)
+    keys = [record.key for record in regressor.encoders_] if use_rep is None else use_rep
+    X, records = read_embeddings(adata, keys)
+    _require_records(regressor.encoders_, records)
+    regressor.check_encoders(records)
+    table = pd.DataFrame(regressor.predict(X), index=adata.obs_names, columns=list(regressor.cell_types_))
+    record = {
+        "model_sha256": digest(regressor.to_bytes()),
+        "learner": regressor.learner,
+        "use_rep": np.array([record.key for record in records], dtype=object),
+    }
+    out = adata.copy() if copy else adata
+    write_table(out, key_added, table, kind=regressor.kind_, record=record)
+    return out if copy else None
+
+
+def _find(adata: AnnData, model: AbundanceRegressor | str | os.PathLike[str] | None) -> AbundanceRegressor:
+    if isinstance(model, AbundanceRegressor):
+        return model
+    if isinstance(model, (str, os.PathLike)):
+        return AbundanceRegressor.load(model)
+    if model is not None:
+        msg = f"model must be an AbundanceRegressor or the path of its file, got {type(model).__name__}"
+        raise InputError(msg, fix="`histodecon.tl.train_regressor(adata, use_rep=...)` returns one", code="BI-44")
+    stored = uns_branch(adata, Key.uns.REGRESSOR).get("model")
+    if stored is None:
+        msg = "There is no trained model"
+        raise MissingKeyError(
+            msg,
+            where='neither `model=` nor uns["histodecon"]["regressor"]',
+            why="`anndata.concat` leaves uns out unless told otherwise",
+            fix="`histodecon.tl.train_regressor(adata, use_rep=...)`, or pass a regressor or the path of its file",
+            code="BI-88",
+        )
+    return AbundanceRegressor.from_bytes(np.asarray(stored, dtype=np.uint8).tobytes())
+
+
+def _require_records(wanted: Sequence[EncoderRecord], given: Sequence[EncoderRecord]) -> None:
+    """Tell a lost record from a wrong one."""
+    known = {record.fingerprint for record in wanted} - {UNRECORDED}
+    lost = [record.key for record in given if record.fingerprint == UNRECORDED]
+    if known and lost and len(lost) > sum(record.fingerprint == UNRECORDED for record in wanted):
+        msg = "It is not recorded how some embeddings were made"
+        raise MissingKeyError(
+            msg,
+            where=f'uns["histodecon"]["embeddings"] lacks {first_names(lost)}',
+            why="the model must see embeddings of the recipe it was trained on; `anndata.concat` leaves uns out",
+            fix='`anndata.concat(..., uns_merge="same")`, or embed again with `histodecon.pp.embed_tiles`',
+            code="BI-88",
+        )

@@ -1,0 +1,131 @@
+"""Teaching a regressor to read cell types out of embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histodecon._core import Key, digest, doc, set_uns_branch, table_of
+from histodecon.models import AbundanceRegressor
+from histodecon.tl._training_data import read_training_data, training_groups
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@doc
+def train_regressor(
+    adata: AnnData,
+    *,
+    use_rep: str | Sequence[str],
+    targets: str = Key.obsm.TARGETS,
+    learner: str = "mlp",
+    groupby: str | None = Key.obs.PATIENT,
+    params: Mapping[str, Any] | None = None,
+    transform: str = "none",
+    device: str = "auto",
+    random_state: int = 0,
+    show_progress_bar: bool = True,
+) -> AbundanceRegressor:
+    """Learn to read cell-type abundances out of embeddings.
+
+    Spots whose targets are NaN take no part. Everything that is chosen, such as when training stops or how strong a
+    penalty is, is chosen on held-in groups of ``groupby``, with a single group on held-in spots.
+
+    Parameters
+    ----------
+    %(adata)s
+    %(use_rep)s
+    %(targets)s
+    learner
+        Name of a learner: ``"mlp"``, ``"ridge"``, ``"mean"``, or what else :func:`histodecon.models.list_learners` shows.
+    %(groupby)s
+        ``None`` takes all spots as one unit.
+    params
+        Parameters of the learner that differ from its defaults.
+    transform
+        Scale the targets are learned on: ``"none"``, ``"log1p"``, ``"sqrt"`` or ``"proportion"``.
+    %(device)s
+    %(random_state)s
+    %(show_progress_bar)s
+
+    Returns
+    -------
+    The regressor; its ``save`` writes one safetensors file.
+
+    Raises
+    ------
+    MissingKeyError
+        An embedding, the targets or the column is absent.
+    InputError
+        An embedding is not finite or the same everywhere, a learner or parameter is unknown, too few spots have targets.
+    TargetError
+        Targets are negative, or a spot has only some of them.
+    ModelError
+        Training diverged at once.
+
+    Warns
+    -----
+    FallbackWarning
+        There is no column ``"patient"``, or training diverged and an earlier epoch was kept.
+
+    Notes
+    -----
+    Writes ``uns["histodecon"]["regressor"]``: ``model`` (the model file as bytes), its ``sha256``, and in words
+    ``learner``, ``kind``, ``cell_types``, ``encoders``, ``use_rep``, ``licenses``, ``commercial`` and ``n_spots``, so that
+    ``predict_abundance(adata)`` needs nothing else.
+
+    References
+    ----------
+    Sun, Zhu and Qiu 2025, arXiv:2507.07013.
+
+    Examples
+    --------
+    >>> import histodecon as hd
+    >>> adata = hd.datasets.toy_slide().tables["table"]
+    >>> hd.tl.set_targets(adata, "true_abundance")
+    >>> adata.obsm["X_own"] = adata.obsm["true_abundance"].to_numpy()[:, :3] + 1.0
+    >>> model = hd.tl.train_regressor(adata, use_rep="X_own", learner="ridge")
+    >>> hd.tl.predict_abundance(adata)
+    """
+    adata = table_of(adata)
+    data = read_training_data(adata, use_rep, targets)
+    groups = training_groups(adata, groupby)
+    rows = data.measured
+    model = AbundanceRegressor(
+        learner,
+        params=params,
+        transform=transform,
+        device=device,
+        random_state=random_state,
+        show_progress_bar=show_progress_bar,
+    )
+    model.fit(
+        data.X[rows],
+        data.Y[rows],
+        groups=None if groups is None else groups[rows],
+        encoders=data.records,
+        cell_types=data.cell_types,
+        kind=data.kind,
+    )
+    content = model.to_bytes()
+    set_uns_branch(adata, Key.uns.REGRESSOR, _record(model, content))
+    return model
+
+
+def _record(model: AbundanceRegressor, content: bytes) -> dict[str, Any]:
+    encoders = model.encoders_
+    return {
+        "model": np.frombuffer(content, dtype=np.uint8).copy(),
+        "sha256": digest(content),
+        "learner": model.learner,
+        "kind": model.kind_,
+        "cell_types": np.array(model.cell_types_, dtype=object),
+        "encoders": np.array([record.name for record in encoders], dtype=object),
+        "use_rep": np.array([record.key for record in encoders], dtype=object),
+        "licenses": np.array([record.license for record in encoders], dtype=object),
+        "commercial": all(record.commercial for record in encoders),
+        "n_spots": int(model.training_["n_rows"]),
+    }

@@ -1,0 +1,176 @@
+"""Embeddings, targets and groups of the spots that can be learned from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from histodecon._core import (
+    FallbackWarning,
+    HistodeconError,
+    InputError,
+    Key,
+    TargetError,
+    embedding_keys,
+    first_names,
+    obs_column,
+    raise_together,
+    read_embedding,
+    read_table,
+    require_spots,
+    require_unique_names,
+    table_kind,
+)
+from histodecon.models import EncoderRecord
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What training reads from an AnnData.
+
+    Parameters
+    ----------
+    X
+        Embeddings side by side, float32, shape (n_obs, d).
+    records
+        Encoder of each block.
+    Y
+        Targets, shape (n_obs, K); NaN rows have none.
+    cell_types
+        Names of the columns of ``Y``.
+    kind
+        ``"abundance"`` or ``"proportion"``.
+    measured
+        Spots with targets, shape (n_obs,).
+    """
+
+    X: NDArray[np.float32]
+    records: tuple[EncoderRecord, ...]
+    Y: NDArray[np.float64]
+    cell_types: tuple[str, ...]
+    kind: str
+    measured: NDArray[np.bool_]
+
+
+def read_training_data(adata: AnnData, use_rep: str | Sequence[str], targets: str) -> TrainingData:
+    """Read and check everything training needs; faults of embeddings and targets are told together.
+
+    Parameters
+    ----------
+    adata
+        Where to read.
+    use_rep
+        Key or keys of the embeddings.
+    targets
+        Key of the targets.
+
+    Returns
+    -------
+    The data.
+
+    Raises
+    ------
+    MissingKeyError
+        A key is absent.
+    InputError
+        There are no spots, or an embedding is not usable.
+    TargetError
+        A target is negative, or a spot has only some of its targets.
+    """
+    require_spots(adata)
+    require_unique_names(adata)
+    faults: list[HistodeconError] = []
+    try:
+        X, records = read_embeddings(adata, use_rep)
+    except HistodeconError as error:
+        faults.append(error)
+    try:
+        table = read_table(adata, targets)
+        kind = table_kind(adata, targets)
+        measured = _measured(adata, targets, table.to_numpy())
+    except HistodeconError as error:
+        faults.append(error)
+    raise_together(faults)
+    return TrainingData(X, records, table.to_numpy(), tuple(map(str, table.columns)), kind, measured)
+
+
+def read_embeddings(
+    adata: AnnData, use_rep: str | Sequence[str]
+) -> tuple[NDArray[np.float32], tuple[EncoderRecord, ...]]:
+    """Read embeddings side by side with the record of each.
+
+    Parameters
+    ----------
+    adata
+        Where to read.
+    use_rep
+        Key or keys, in order.
+
+    Returns
+    -------
+    float32 of shape (n_obs, d), and the records.
+    """
+    pairs = [read_embedding(adata, key) for key in embedding_keys(use_rep)]
+    X = pairs[0][0] if len(pairs) == 1 else np.concatenate([values for values, _ in pairs], axis=1)
+    return X, tuple(EncoderRecord.from_dict(record) for _, record in pairs)
+
+
+def _measured(adata: AnnData, key: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    finite = np.isfinite(values)
+    measured = np.asarray(finite.all(axis=1))
+    partial = ~measured & ~np.isnan(values).all(axis=1)
+    faults: list[HistodeconError] = []
+    if partial.any():
+        what = f"obsm[{key!r}] has no finite value for some cell types of a spot"
+        where = f"{int(partial.sum())} of {len(values)} spots: {first_names(adata.obs_names[partial])}"
+        why = "a spot is learned from as a whole or not at all"
+        fix = f'`histodecon.tl.set_targets(adata, "{key}", key_added="{key}", nan="mask")` leaves these spots out'
+        faults.append(TargetError(what, where=where, why=why, fix=fix, code="BI-60"))
+    with np.errstate(invalid="ignore"):
+        negative = (values < 0).any(axis=1)
+    if negative.any():
+        what, where = f"obsm[{key!r}] has negative values", first_names(adata.obs_names[negative])
+        why, fix = "there are no fewer than 0 cells", "set targets on their own scale, not their logarithm"
+        faults.append(TargetError(what, where=f"{int(negative.sum())} spots: {where}", why=why, fix=fix, code="BI-59"))
+    if not faults and measured.sum() < 2:
+        what, where = f"obsm[{key!r}] has targets for {int(measured.sum())} spots", f"{len(values)} spots in all"
+        faults.append(InputError(what, where=where, fix="`histodecon.tl.set_targets(adata, targets)`", code="BI-31"))
+    raise_together(faults)
+    return measured
+
+
+def training_groups(adata: AnnData, groupby: str | None) -> NDArray | None:
+    """Read the independent unit of each spot; without the default column all spots are one unit, and that is said.
+
+    Parameters
+    ----------
+    adata
+        Where to read.
+    groupby
+        Column of ``obs``, or None for one unit.
+
+    Returns
+    -------
+    Labels of shape (n_obs,), or None.
+
+    Warns
+    -----
+    FallbackWarning
+        The default column is absent.
+    """
+    if groupby is None:
+        return None
+    if groupby == Key.obs.PATIENT and groupby not in adata.obs:
+        text = f"obs[{groupby!r}] is absent: held-in spots instead of held-in patients decide when training stops."
+        fix = f'Add `adata.obs["{groupby}"]`, name another column with `groupby=`, or say `groupby=None`.'
+        warnings.warn(f"[HD-BI-37] {text} {fix}", FallbackWarning, stacklevel=3)
+        return None
+    return obs_column(adata, groupby)
