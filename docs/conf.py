@@ -86,5 +86,5 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["tables.css"]
-html_theme_options = {"show_toc_level": 2, "use_download_button": False}
+html_theme_options = {"navbar_persistent": [], "show_toc_level": 2, "use_download_button": False}
 html_show_sourcelink = False

@@ -19,9 +19,10 @@ def process(app, what, name, obj, options, lines: list[str]) -> None:
         body = lines[start + 2 : end]
         while body and not body[-1].strip():
             body.pop()
-        indented = [f"    {line}" if line.strip() else "" for line in body]
+        first, *others = body or [""]
+        indented = [f"    {line}" if line.strip() else "" for line in others]
         # two empty lines end the section before, so that napoleon leaves the field alone
-        lines[start:end] = ["", "", field, *indented, "", ""]
+        lines[start:end] = ["", "", f"{field} {first}", *indented, "", ""]
 
 
 def setup(app) -> dict[str, bool]:
