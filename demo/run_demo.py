@@ -71,7 +71,8 @@ def cross_validated(adata: AnnData, groupby: str = "patient") -> pd.DataFrame:
     rows = []
     for learner in LEARNERS:
         key = f"crossval_{learner}"
-        hd.tl.cross_validate(adata, use_rep=USE_REP, learner=learner, groupby=groupby, key_added=key)
+        settings = {"learner": learner, "baselines": (), "groupby": groupby, "key_added": key}
+        hd.tl.cross_validate(adata, use_rep=USE_REP, **settings, show_progress_bar=learner == "mlp")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", hd.UndefinedMetricWarning)  # the mean has no variance: its CC is undefined
             scores = hd.tl.evaluate(adata, predicted=key, groupby=groupby, key_added=f"scores_{learner}")
@@ -99,11 +100,14 @@ def draw_slides(sdata: SpatialData, path: Path, *, window_um: float = 330.0) -> 
         xy, mpp = adata.obsm["spatial"][rows], record["mpp"]
         middle = xy[np.argmin(np.hypot(*(xy - xy.mean(axis=0)).T))]
         half = window_um / mpp / 2
-        for ax, low, high in (
-            (axes[0, column], (0, 0), image.shape[1::-1]),
-            (axes[1, column], middle - half, middle + half),
+        whole = (np.zeros(2), np.array(image.shape[1::-1]))
+        for ax, (low, high), every in (
+            (axes[0, column], whole, 3),
+            (axes[1, column], (middle - half, middle + half), 1),
         ):
-            ax.imshow(image, interpolation="antialiased")
+            left, top, right, bottom = np.clip([*low, *high], 0, np.tile(whole[1], 2)).astype(int)
+            part = image[top:bottom:every, left:right:every]
+            ax.imshow(part, extent=(left, right, bottom, top), interpolation="antialiased")
             for center in xy:
                 ax.add_patch(plt.Circle(center, record["spot_diameter_um"] / mpp / 2, fill=False, lw=0.8, ec="black"))
             ax.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), xticks=[], yticks=[])
@@ -159,7 +163,7 @@ def main(out: Path, *, quick: bool) -> None:
     with progress.step("Cut a tile of 112 µm around every spot: pp.tile_spots"):
         hd.pp.tile_spots(sdata)
     with progress.step(f"Describe every tile with {ENCODER}: pp.embed_tiles"):
-        hd.pp.embed_tiles(sdata, ENCODER, show_progress_bar=False)
+        hd.pp.embed_tiles(sdata, ENCODER)
         print(f"      obsm[{USE_REP!r}]: {adata.obsm[USE_REP].shape}")
     with progress.step("Set the cells of every spot as targets: tl.set_targets"):
         hd.tl.set_targets(adata, "true_abundance")
@@ -172,7 +176,7 @@ def main(out: Path, *, quick: bool) -> None:
     ):
         training = adata[(adata.obs["patient"] != held_out).to_numpy()].copy()
         held = adata[(adata.obs["patient"] == held_out).to_numpy()].copy()
-        model = hd.tl.train_regressor(training, use_rep=USE_REP)
+        model = hd.tl.train_regressor(training, use_rep=USE_REP, show_progress_bar=False)
         hd.tl.predict_abundance(held, model)
         hd.tl.evaluate(held)
     with progress.step("Which cells share places, truth and prediction: tl.colocalization"):
@@ -191,7 +195,8 @@ def main(out: Path, *, quick: bool) -> None:
             titles=["drawn", "predicted"],
             save=out / "colocalization.png",
         )
-    with progress.step("Write files"):
+    with progress.step("Write files"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*autosharding")  # zarr announces a new default
         scores.to_csv(out / "scores.csv", index=False)
         model.save(out / "model.safetensors")
         held.write_h5ad(out / f"held_out_{held_out}.h5ad")
