@@ -89,5 +89,5 @@ def doc(function: F) -> F:
     -------
     The same, documented.
     """
-    function.__doc__ = _processor.dedent(function.__doc__ or "")
+    function.__doc__ = _processor.dedent(function.__doc__ or "").rstrip() + "\n"
     return function
