@@ -37,7 +37,11 @@ def _constants(module: str, names: list[str]) -> str:
     lines = ["```{eval-rst}", f".. currentmodule:: {module}", ""]
     for name in names:
         value = getattr(importlib.import_module(module), name)
-        lines += [f".. py:data:: {name}", f"   :value: {list(value) if isinstance(value, (dict, tuple)) else value!r}", ""]
+        lines += [
+            f".. py:data:: {name}",
+            f"   :value: {list(value) if isinstance(value, (dict, tuple)) else value!r}",
+            "",
+        ]
     return "\n".join([*lines, "```", ""]) if names else ""
 
 
