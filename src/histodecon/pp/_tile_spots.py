@@ -31,7 +31,7 @@ from histodecon._core import (
     set_uns_branch,
     table_of,
 )
-from histodecon.pp._placement import measure_tissue, require_inside, require_tissue
+from histodecon.images._placement import measure_tissue, require_inside, require_tissue
 from histodecon.pp._resolution import resolve_mpp
 
 if TYPE_CHECKING:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from histodecon import images
 from histodecon._core import GeometryError, InputError, ResolutionError, first_names
+from histodecon.images._slide_image import SlideImage
+from histodecon.images._tiles import iter_tiles
+from histodecon.images._tissue import tissue_fraction
 
 MEASURED_PX = 64
 """Tiles are shrunk to this side before their tissue is measured."""
@@ -14,7 +16,7 @@ OUTSIDE_ALLOWED = 0.01
 CLEARLY = 0.3
 
 
-def outside(image: images.SlideImage, xy: np.ndarray) -> np.ndarray:
+def outside(image: SlideImage, xy: np.ndarray) -> np.ndarray:
     """Tell which centers lie outside the image.
 
     Parameters
@@ -32,7 +34,7 @@ def outside(image: images.SlideImage, xy: np.ndarray) -> np.ndarray:
 
 
 def require_inside(
-    image: images.SlideImage, xy: np.ndarray, names: np.ndarray, *, library: str, hires_factor: float | None
+    image: SlideImage, xy: np.ndarray, names: np.ndarray, *, library: str, hires_factor: float | None
 ) -> None:
     """Refuse coordinates that leave the image, and say what they look like.
 
@@ -78,7 +80,7 @@ def require_inside(
     raise GeometryError(msg, where=where, fix=fix, code="BI-12")
 
 
-def measure_tissue(image: images.SlideImage, xy: np.ndarray, size_px: int) -> np.ndarray:
+def measure_tissue(image: SlideImage, xy: np.ndarray, size_px: int) -> np.ndarray:
     """Measure the stained part of every tile.
 
     Parameters
@@ -95,13 +97,13 @@ def measure_tissue(image: images.SlideImage, xy: np.ndarray, size_px: int) -> np
     float64 (n,).
     """
     out = np.empty(len(xy))
-    for rows, tiles in images.iter_tiles(image, xy, size_px, MEASURED_PX):
-        out[rows] = images.tissue_fraction(tiles)
+    for rows, tiles in iter_tiles(image, xy, size_px, MEASURED_PX):
+        out[rows] = tissue_fraction(tiles)
     return out
 
 
 def require_tissue(
-    image: images.SlideImage,
+    image: SlideImage,
     xy: np.ndarray,
     size_px: int,
     tissue: np.ndarray,
@@ -163,7 +165,7 @@ def require_tissue(
 _SWAP = '`adata.obsm["spatial"] = adata.obsm["spatial"][:, ::-1]`'
 
 
-def _share(image: images.SlideImage, xy: np.ndarray, size_px: int, threshold: float) -> float:
+def _share(image: SlideImage, xy: np.ndarray, size_px: int, threshold: float) -> float:
     if outside(image, xy).mean() > OUTSIDE_ALLOWED:
         return 0.0
     return float((measure_tissue(image, xy, size_px) >= threshold).mean())
