@@ -28,7 +28,7 @@ class SpotPitch(NamedTuple):
     layout: Literal["hex", "square"]
 
     def mpp(self) -> float:
-        """µm per pixel, taking a hexagonal grid as Visium (100 µm) and a square one as legacy ST (200 µm).
+        """Size of a pixel in µm, taking a hexagonal grid as Visium (100 µm) and a square one as legacy ST (200 µm).
 
         Returns
         -------
