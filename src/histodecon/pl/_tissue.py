@@ -59,7 +59,7 @@ class Tissue:
     mpp: float | None
 
 
-def find_tissue(adata: AnnData, library_id: str | None, library_key: str) -> Tissue:
+def find_tissue(adata: AnnData, library_id: str | None, library_key: str, *, with_picture: bool = True) -> Tissue:
     """Find the slide that a picture is about.
 
     Parameters
@@ -70,6 +70,8 @@ def find_tissue(adata: AnnData, library_id: str | None, library_key: str) -> Tis
         Name of the slide; the only one is taken.
     library_key
         Column of ``obs`` that tells slides apart.
+    with_picture
+        Look for the picture in ``uns["spatial"]``, and warn where there is none.
 
     Returns
     -------
@@ -93,7 +95,7 @@ def find_tissue(adata: AnnData, library_id: str | None, library_key: str) -> Tis
     rows = libraries[library]
     xy = coordinates(adata)[rows]
     record = adata.uns.get(Key.uns.SPATIAL, {}).get(library, {})
-    picture, scale = _picture(record, library)
+    picture, scale = _picture(record, library) if with_picture else (None, 1.0)
     return Tissue(library, rows, xy, _diameter(record, xy), picture, scale, slide_mpp(adata, library))
 
 
