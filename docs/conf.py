@@ -8,6 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
 
+from array_types import formatter  # noqa: E402 after the path is set
 from inventories import reachable, unresolvable  # noqa: E402 after the path is set
 
 # a note of one extension to another, hundreds of times
@@ -50,6 +51,7 @@ napoleon_use_rtype = False
 napoleon_use_param = True
 typehints_defaults = "braces"
 typehints_use_rtype = False
+typehints_formatter = formatter
 always_use_bars_union = True
 python_use_unqualified_type_names = True
 
@@ -76,11 +78,12 @@ intersphinx_mapping = reachable(
         "sklearn": "https://scikit-learn.org/stable/",
         "spatialdata": "https://spatialdata.scverse.org/en/stable/",
         "squidpy": "https://squidpy.readthedocs.io/en/stable/",
-        "timm": "https://huggingface.co/docs/timm/main/en/",
         "torch": "https://docs.pytorch.org/docs/stable/",
     }
 )
-nitpick_ignore_regex = unresolvable(intersphinx_mapping)
+# timm has documentation but no inventory
+nitpick_ignore_regex = [*unresolvable(intersphinx_mapping), (r"py:.*", r"timm\..*")]
+suppress_warnings = ["config.cache"]  # typehints_formatter is a function, which cannot be pickled and need not be
 
 html_theme = "sphinx_book_theme"
 html_title = project

@@ -5,6 +5,7 @@ import importlib
 ELSEWHERE = {
     "anndata._core.anndata.AnnData": "anndata.AnnData",
     "spatialdata._core.spatialdata.SpatialData": "spatialdata.SpatialData",
+    "matplotlib.axes._axes.Axes": "matplotlib.axes.Axes",
     "pandas.core.frame.DataFrame": "pandas.DataFrame",
     "pandas.core.series.Series": "pandas.Series",
 }
