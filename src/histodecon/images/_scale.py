@@ -4,27 +4,100 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import NamedTuple
+
+from numpy.typing import ArrayLike
 
 from histodecon._core import ResolutionError, ResolutionWarning, first_names
+from histodecon.images._pitch import VISIUM_SPOT_UM, SpotPitch, lattice_pitch, spot_pitch
 
 PLAUSIBLE_MPP = (0.1, 4.0)
-"""From a 100× objective to a picture in which a nucleus is 2 px wide."""
+"""What a person or a file may state: from a 100× objective to a picture in which a nucleus is 2 px wide."""
 
+MEASURED_MPP = (0.05, 10.0)
+"""What spots may show: the picture that a CytAssist takes has 4 to 5 µm per pixel and is a valid input of Space Ranger."""
+
+USER, IMAGE_FILE = "user", "image file"
 AGREE = 1.05
 UNIT_SLIP = 5.0
 
 
-def choose_mpp(
-    stated: Sequence[tuple[float, str]], read_off: Sequence[tuple[float, str]], *, slide: str
-) -> tuple[float, str]:
+class Estimate(NamedTuple):
+    """A size of a pixel that was measured.
+
+    Parameters
+    ----------
+    mpp
+        µm per pixel.
+    source
+        What it was read off.
+    surmised
+        The kind of array was only surmised: a square grid may be legacy ST, or bins of another technology.
+    """
+
+    mpp: float
+    source: str
+    surmised: bool = False
+
+
+def measured_mpp(
+    xy: ArrayLike,
+    *,
+    array_row: ArrayLike | None = None,
+    array_col: ArrayLike | None = None,
+    pitch_um: float | None = None,
+    spot_px: float | None = None,
+    spot_um: float = VISIUM_SPOT_UM,
+    image_mpp: float | None = None,
+) -> list[Estimate]:
+    """List what spots and image say about the size of a pixel, most trusted first.
+
+    Parameters
+    ----------
+    xy
+        Centers of the spots, shape (n, 2), full-resolution pixels.
+    array_row, array_col
+        Their places in the array, shape (n,).
+    pitch_um
+        Distance between neighbors; default 100 µm on a hexagonal (Visium), 200 µm on a square grid (legacy ST).
+    spot_px
+        Diameter of a spot in full-resolution pixels. It is not believed on a square grid without ``pitch_um``, for those are
+        not Visium's.
+    spot_um
+        The same in µm.
+    image_mpp
+        What the image file states, for the full-resolution pixel.
+
+    Returns
+    -------
+    µm per pixel and ``"array fit"``, or where that fails ``"spot pitch"``; ``"spot diameter"``; ``"image file"``.
+    """
+    found: list[Estimate] = []
+    pitch: SpotPitch | None = None
+    if array_row is not None and array_col is not None:
+        pitch = lattice_pitch(xy, array_row, array_col)
+    source = "array fit"
+    if pitch is None:
+        pitch, source = spot_pitch(xy), "spot pitch"
+    legacy = pitch is not None and pitch.layout == "square" and pitch_um is None
+    if pitch is not None:
+        found.append(Estimate(pitch.mpp() if pitch_um is None else pitch_um / pitch.pixels, source, legacy))
+    if spot_px is not None and spot_px > 0 and not legacy:
+        found.append(Estimate(spot_um / spot_px, "spot diameter"))
+    if image_mpp is not None:
+        found.append(Estimate(image_mpp, IMAGE_FILE))
+    return found
+
+
+def choose_mpp(stated: Sequence[tuple[float, str]], read_off: Sequence[Estimate], *, slide: str) -> tuple[float, str]:
     """Choose the µm per pixel of a slide.
 
     Parameters
     ----------
     stated
-        Values and their sources, most trusted first; each must be plausible.
+        Values and their sources, most trusted first. Each must be plausible, or agree with one that was measured.
     read_off
-        Values that were estimated, in order; those that are not plausible are left out.
+        Values that were measured, in order; those that are not plausible are left out.
     slide
         Name of the slide.
 
@@ -42,24 +115,30 @@ def choose_mpp(
     ResolutionWarning
         Two differ by more than 5 %.
     """
-    low, high = PLAUSIBLE_MPP
+    plausible = [(known.mpp, known.source) for known in read_off if _in_band(known)]
     for value, source in stated:
-        if not low <= value <= high:
+        agrees = any(max(value / other, other / value) <= AGREE for other, _ in plausible if value > 0)
+        if not (agrees or _in_band(Estimate(value, source))):
+            low, high = PLAUSIBLE_MPP
             msg = f"mpp = {value:.6g} µm per pixel is not plausible for slide {slide!r}"
             where = f"source: {source}; plausible is {low} to {high}"
             why = "a tile would show something else than tissue at the scale of cells"
             fix = "give µm (not mm or nm) per pixel: `mpp=0.5`"
             raise ResolutionError(msg, where=where, why=why, fix=fix, code="BI-15")
-    plausible = [(value, source) for value, source in read_off if low <= value <= high]
     if not stated and not plausible:
         msg = f"The size of a pixel of slide {slide!r} is unknown"
-        where = "; ".join(f"{source} would give {value:.4g} µm" for value, source in read_off)
+        where = "; ".join(f"{known.source} would give {known.mpp:.4g} µm" for known in read_off)
         why = "the dpi of an image is never believed"
         fix = "state it in µm per pixel: `mpp=0.5`"
         raise ResolutionError(msg, where=where or "the spots lie on no grid", why=why, fix=fix, code="BI-14")
     chosen, *others = [*stated, *plausible]
     _compare(slide, *chosen, others)
     return chosen
+
+
+def _in_band(known: Estimate) -> bool:
+    low, high = PLAUSIBLE_MPP if known.surmised or known.source in {USER, IMAGE_FILE} else MEASURED_MPP
+    return low <= known.mpp <= high
 
 
 def _compare(slide: str, chosen: float, source: str, others: list[tuple[float, str]]) -> None:

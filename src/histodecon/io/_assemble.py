@@ -21,6 +21,8 @@ from histodecon._core import (
     set_uns_branch,
     write_table,
 )
+from histodecon.images import open_image
+from histodecon.io._elements import image_element, spot_shapes
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -42,7 +44,7 @@ class Section:
     library_id
         Name of the slide.
     image
-        uint8 (height, width, 3), full resolution.
+        uint8 (height, width, 3): an array, or a dask array that is left on disk.
     counts
         Integer matrix (n_spots, n_genes).
     obs_names
@@ -61,10 +63,24 @@ class Section:
         More columns, one row a spot.
     tables
         Cell-type tables by ``obsm`` key, index = ``obs_names``.
+    image_scale
+        Image pixels per full-resolution pixel; less than 1 when only a small picture is there.
+    pictures
+        Small pictures for ``uns["spatial"]`` by name, each with its scale; one is made of the image when ``"hires"`` is absent.
+    scalefactors
+        More entries of ``uns["spatial"][library]["scalefactors"]``.
+    metadata
+        Entries of ``uns["spatial"][library]["metadata"]``.
+    var
+        More columns about the genes, index = ``var_names``.
+    square_axes
+        For bins instead of spots: the two sides of a bin as vectors, shape (2, 2), full-resolution pixels.
+    notes
+        More entries of ``uns["histodecon"]["slides"][library]``.
     """
 
     library_id: str
-    image: np.ndarray
+    image: Any
     counts: Any
     obs_names: Sequence[str]
     var_names: Sequence[str]
@@ -74,6 +90,13 @@ class Section:
     spot_diameter_um: float
     obs: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    image_scale: float = 1.0
+    pictures: Mapping[str, tuple[np.ndarray, float]] = field(default_factory=dict)
+    scalefactors: Mapping[str, float] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    var: pd.DataFrame | None = None
+    square_axes: np.ndarray | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def assemble(sections: Sequence[Section], *, kinds: Mapping[str, str] | None = None) -> SpatialData:
@@ -88,7 +111,7 @@ def assemble(sections: Sequence[Section], *, kinds: Mapping[str, str] | None = N
 
     Returns
     -------
-    SpatialData with, for each slide, the image ``{library}_image``, the circles ``{library}_spots`` and a coordinate
+    SpatialData with, for each slide, the image ``{library}_image``, the spots ``{library}_spots`` and a coordinate
     system of its name whose unit is the full-resolution pixel; and one table ``"table"``. Barcodes get ``-{library}``
     when there are several slides.
 
@@ -112,59 +135,10 @@ def assemble(sections: Sequence[Section], *, kinds: Mapping[str, str] | None = N
         raise AlignmentError(msg, where=first_names(libraries), code="BI-05")
     images, shapes = {}, {}
     for section in sections:
-        images[section.library_id + Key.element.IMAGE] = image_element(section.image, section.library_id)
-        shapes[section.library_id + Key.element.SPOTS] = spot_circles(section)
+        images[section.library_id + Key.element.IMAGE] = image_element(section)
+        shapes[section.library_id + Key.element.SPOTS] = spot_shapes(section)
     table = _table(sections, kinds or {})
     return SpatialData(images=images, shapes=shapes, tables={Key.element.TABLE: table})
-
-
-def image_element(image: np.ndarray, library: str) -> Any:
-    """Make an image element that stands in the coordinate system of its slide.
-
-    Parameters
-    ----------
-    image
-        uint8 (height, width, 3).
-    library
-        Name of the slide, and of the coordinate system.
-
-    Returns
-    -------
-    The element, dims (c, y, x), in chunks of 1024 px.
-    """
-    from spatialdata.models import Image2DModel
-    from spatialdata.transformations import Identity
-
-    return Image2DModel.parse(
-        np.moveaxis(image, 2, 0),
-        dims=("c", "y", "x"),
-        c_coords=["r", "g", "b"],
-        transformations={library: Identity()},
-        chunks=(3, 1024, 1024),
-    )
-
-
-def spot_circles(section: Section) -> Any:
-    """Make the circles of a slide's spots.
-
-    Parameters
-    ----------
-    section
-        The slide.
-
-    Returns
-    -------
-    Shapes element in full-resolution pixels, index 0 … n-1.
-    """
-    from spatialdata.models import ShapesModel
-    from spatialdata.transformations import Identity
-
-    return ShapesModel.parse(
-        np.asarray(section.xy, dtype=float),
-        geometry=0,
-        radius=section.spot_diameter_um / section.mpp / 2,
-        transformations={section.library_id: Identity()},
-    )
 
 
 def _table(sections: Sequence[Section], kinds: Mapping[str, str]) -> AnnData:
@@ -174,21 +148,12 @@ def _table(sections: Sequence[Section], kinds: Mapping[str, str]) -> AnnData:
     parts = [_part(section, several=len(sections) > 1) for section in sections]
     adata = ad.concat(parts, join="outer", fill_value=0, merge="same") if len(parts) > 1 else parts[0]
     adata.X = sp.csr_matrix(adata.X)
+    adata.var = _joined_var(adata.var_names, [part.var for part in parts])
     for column in (Key.obs.LIBRARY, Key.obs.PATIENT, REGION_KEY):
         if column in adata.obs:
             adata.obs[column] = adata.obs[column].astype("category")
     adata.uns[Key.uns.SPATIAL] = {section.library_id: _squidpy_record(section) for section in sections}
-    slides = {
-        section.library_id: {
-            "mpp": float(section.mpp),
-            "mpp_source": section.mpp_source,
-            "width_px": int(section.image.shape[1]),
-            "height_px": int(section.image.shape[0]),
-            "spot_diameter_um": float(section.spot_diameter_um),
-        }
-        for section in sections
-    }
-    set_uns_branch(adata, Key.uns.SLIDES, slides)
+    set_uns_branch(adata, Key.uns.SLIDES, {section.library_id: _slide_record(section) for section in sections})
     for key in sorted({key for section in sections for key in section.tables}):
         joined = pd.concat(
             [
@@ -223,29 +188,60 @@ def _part(section: Section, *, several: bool) -> AnnData:
     obs[REGION_KEY] = section.library_id + Key.element.SPOTS
     obs[INSTANCE_KEY] = np.arange(n)
     counts = sp.csr_matrix(section.counts).astype(np.float32)
-    adata = ad.AnnData(X=counts, obs=obs, var=pd.DataFrame(index=pd.Index(section.var_names, dtype=object)))
+    var = pd.DataFrame(index=pd.Index(section.var_names, dtype=object)) if section.var is None else section.var.copy()
+    adata = ad.AnnData(X=counts, obs=obs, var=var)
     adata.obsm[Key.obsm.SPATIAL] = np.asarray(section.xy, dtype=np.float64)
     return adata
 
 
-def _squidpy_record(section: Section) -> dict[str, Any]:
-    thumbnail, factor = shrink(section.image, THUMBNAIL_PX)
+def _joined_var(genes: pd.Index, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Columns about genes; a gene takes them from the first slide that has it."""
+    joined = pd.concat(tables)
+    joined = joined[~joined.index.duplicated()].reindex(genes)
+    for column in joined:
+        if joined[column].dtype == object:
+            joined[column] = joined[column].fillna("").astype(str)
+    return joined
+
+
+def _slide_record(section: Section) -> dict[str, Any]:
+    height, width = section.image.shape[:2]
     return {
-        "images": {"hires": thumbnail},
-        "scalefactors": {
-            "tissue_hires_scalef": factor,
-            "spot_diameter_fullres": float(section.spot_diameter_um / section.mpp),
-        },
+        "mpp": float(section.mpp),
+        "mpp_source": section.mpp_source,
+        "width_px": round(width / section.image_scale),
+        "height_px": round(height / section.image_scale),
+        "image_mpp": float(section.mpp / section.image_scale),
+        "spot_diameter_um": float(section.spot_diameter_um),
+        **section.notes,
     }
 
 
-def shrink(image: np.ndarray, longest: int) -> tuple[np.ndarray, float]:
+def _squidpy_record(section: Section) -> dict[str, Any]:
+    pictures = dict(section.pictures)
+    if "hires" not in pictures:
+        picture, factor = shrink(section.image, THUMBNAIL_PX)
+        pictures["hires"] = (picture, factor * section.image_scale)
+    record: dict[str, Any] = {
+        "images": {name: picture for name, (picture, _) in pictures.items()},
+        "scalefactors": {
+            "spot_diameter_fullres": float(section.spot_diameter_um / section.mpp),
+            **section.scalefactors,
+            **{f"tissue_{name}_scalef": float(factor) for name, (_, factor) in pictures.items()},
+        },
+    }
+    if section.metadata:
+        record["metadata"] = dict(section.metadata)
+    return record
+
+
+def shrink(image: Any, longest: int) -> tuple[np.ndarray, float]:
     """Make a small picture of an image by averaging.
 
     Parameters
     ----------
     image
-        uint8 (height, width, 3).
+        uint8 (height, width, 3), an array or a dask array.
     longest
         Its longest side afterwards, at most.
 
@@ -255,6 +251,8 @@ def shrink(image: np.ndarray, longest: int) -> tuple[np.ndarray, float]:
     """
     from PIL import Image
 
+    if not isinstance(image, np.ndarray):
+        return open_image(image).thumbnail(longest)
     height, width = image.shape[:2]
     factor = min(1.0, longest / max(height, width))
     if factor == 1.0:

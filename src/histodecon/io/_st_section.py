@@ -24,9 +24,9 @@ from histodecon._core import (
     TargetError,
     first_names,
 )
-from histodecon.images import SpotPitch, lattice_pitch, open_image, spot_pitch
+from histodecon.images import open_image
 from histodecon.images._placement import require_inside
-from histodecon.images._scale import choose_mpp
+from histodecon.images._scale import USER, choose_mpp, measured_mpp
 from histodecon.io._assemble import Section
 
 _ID = re.compile(r"^\s*(\d+)(?:\.0*)?\s*[xX_]\s*(\d+)(?:\.0*)?\s*$")
@@ -69,9 +69,13 @@ def read_section(
         _warn_dropped(library_id, left_out, "the spot file does not select them")
     matrix = _integer_matrix(table.loc[kept])
     xy = places.loc[kept, ["pixel_x", "pixel_y"]].to_numpy()
-    value, source = choose_mpp(
-        [] if mpp is None else [(float(mpp), "user")], _pitch_mpp(places, pitch_um), slide=library_id
+    read_off = measured_mpp(
+        places[["pixel_x", "pixel_y"]].to_numpy(),
+        array_row=places["row"],
+        array_col=places["column"],
+        pitch_um=pitch_um,
     )
+    value, source = choose_mpp([] if mpp is None else [(float(mpp), USER)], read_off, slide=library_id)
     with open_image(image) as opened:
         require_inside(opened, xy, kept.to_numpy(), library=library_id, hires_factor=None)
         pixels = opened.read(0, 0, opened.width, opened.height)
@@ -251,12 +255,3 @@ def _integer_matrix(table: pd.DataFrame) -> sp.csr_matrix:
         fix = "read the raw counts"
         raise TargetError(msg, where=f"{int(bad.sum())} of {bad.size}, first {example}", why=why, fix=fix, code="BI-54")
     return sp.csr_matrix(values)
-
-
-def _pitch_mpp(places: pd.DataFrame, pitch_um: float) -> list[tuple[float, str]]:
-    xy = places[["pixel_x", "pixel_y"]].to_numpy()
-    pitch: SpotPitch | None = lattice_pitch(xy, places["row"], places["column"])
-    if pitch is not None:
-        return [(pitch_um / pitch.pixels, "array fit")]
-    pitch = spot_pitch(xy)
-    return [] if pitch is None else [(pitch_um / pitch.pixels, "spot pitch")]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from histodecon import images
 from histodecon._core import Key, ResolutionError, safe_key, uns_branch
-from histodecon.images._scale import choose_mpp
+from histodecon.images._scale import USER, Estimate, choose_mpp, measured_mpp
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -52,8 +51,7 @@ def resolve_mpp(
         Nothing speaks of it; what the user or the reader states is not plausible, or is off by a factor of 5 or more.
     """
     stated = list(_stated(adata, library, mpp))
-    read_off = list(_read_off(adata, library, rows, xy, image_mpp))
-    return choose_mpp(stated, read_off, slide=library)
+    return choose_mpp(stated, _read_off(adata, library, rows, xy, image_mpp), slide=library)
 
 
 def _stated(adata: AnnData, library: str, mpp: float | Mapping[str, float] | None) -> Iterator[tuple[float, str]]:
@@ -62,7 +60,7 @@ def _stated(adata: AnnData, library: str, mpp: float | Mapping[str, float] | Non
         if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
             msg = f"`mpp` must be a number, not {value!r}"
             raise ResolutionError(msg, fix="`mpp=0.5`", code="BI-15")
-        yield float(value), "user"
+        yield float(value), USER
     record = uns_branch(adata, Key.uns.SLIDES).get(safe_key(library), {})
     if "mpp" in record:
         yield float(record["mpp"]), str(record.get("mpp_source", "reader"))
@@ -70,21 +68,18 @@ def _stated(adata: AnnData, library: str, mpp: float | Mapping[str, float] | Non
 
 def _read_off(
     adata: AnnData, library: str, rows: np.ndarray, xy: np.ndarray, image_mpp: float | None
-) -> Iterator[tuple[float, str]]:
-    pitch = None
-    if {"array_row", "array_col"} <= set(adata.obs.columns):
-        places = adata.obs[["array_row", "array_col"]].iloc[rows].to_numpy(dtype=np.float64)
-        pitch = images.lattice_pitch(xy, places[:, 0], places[:, 1])
-        if pitch is not None:
-            yield pitch.mpp(), "array fit"
-    if pitch is None:
-        pitch = images.spot_pitch(xy)
-        if pitch is not None:
-            yield pitch.mpp(), "spot pitch"
+) -> list[Estimate]:
+    record = uns_branch(adata, Key.uns.SLIDES).get(safe_key(library), {})
     factors = adata.uns.get(Key.uns.SPATIAL, {}).get(library, {}).get("scalefactors", {})
-    diameter = float(factors.get("spot_diameter_fullres", 0.0))
-    recorded = safe_key(library) in uns_branch(adata, Key.uns.SLIDES)
-    if diameter > 0 and not recorded and (pitch is None or pitch.layout == "hex"):
-        yield images.VISIUM_SPOT_UM / diameter, "spot diameter"
-    if image_mpp is not None:
-        yield image_mpp, "image file"
+    return measured_mpp(
+        xy,
+        array_row=_places(adata, "array_row", rows),
+        array_col=_places(adata, "array_col", rows),
+        pitch_um=record.get("pitch_um"),
+        spot_px=None if record else factors.get("spot_diameter_fullres"),
+        image_mpp=image_mpp,
+    )
+
+
+def _places(adata: AnnData, column: str, rows: np.ndarray) -> np.ndarray | None:
+    return adata.obs[column].iloc[rows].to_numpy(dtype=np.float64) if column in adata.obs else None
