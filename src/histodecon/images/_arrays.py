@@ -74,7 +74,9 @@ def from_array(
         values = np.asarray(cut).transpose(layout.order)
         return values if order is None else values[:, :, order]
 
-    full = 255.0 if array.dtype == np.uint8 and max_value is None else _full_value(raw, array, layout, bits, max_value)
+    if max_value is None:
+        max_value = 255.0 if array.dtype == np.uint8 else _full_value(raw, array, layout, bits)
+    full = float(max_value)
 
     def read(y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         return on_white(to_uint8(raw(y0, y1, x0, x1), full), premultiplied=premultiplied)
@@ -84,30 +86,53 @@ def from_array(
         width,
         height,
         chunks=_chunk_edges(array, layout),
+        white=full,
         mpp=mpp,
         source=source or f"{type(array).__module__.partition('.')[0]} array, {array.dtype}",
         close=close,
     )
 
 
-def plane_of(tree: Any) -> Any:
-    """Return the full-resolution image of a multi-scale element.
+def from_levels(arrays: Sequence[Any], *, dims: Sequence[str] | None = None, **kwargs: Any) -> SlideImage:
+    """Put the face of a slide image on the levels of a pyramid.
+
+    Parameters
+    ----------
+    arrays
+        The same picture at several sizes, the largest first; one is enough.
+    dims
+        Names of their axes where known.
+    **kwargs
+        As in :func:`from_array`.
+
+    Returns
+    -------
+    The image. All levels are read by the range of pixel values that the largest has.
+    """
+    first = from_array(arrays[0], dims=dims, **kwargs)
+    own = {"mpp", "close", "source"}
+    shared = {key: value for key, value in kwargs.items() if key not in own} | {"max_value": first.white}
+    first.set_levels([from_array(array, dims=dims, **shared) for array in arrays[1:]])
+    return first
+
+
+def planes_of(tree: Any) -> list[Any]:
+    """Return the images of a multi-scale element.
 
     Parameters
     ----------
     tree
-        xarray DataTree whose first child holds the largest picture.
+        xarray DataTree, one child a level.
 
     Returns
     -------
-    xarray DataArray.
+    xarray DataArrays, the largest first.
     """
-    children = tree.children
-    level = children["scale0"] if "scale0" in children else next(iter(children.values()))
-    return next(iter(level.data_vars.values()))
+    planes = [next(iter(level.data_vars.values())) for level in tree.children.values() if level.data_vars]
+    return sorted(planes, key=lambda plane: -plane.sizes.get("x", 0))
 
 
-def _full_value(read: Any, array: Any, layout: Layout, bits: int | None, max_value: float | None) -> float:
+def _full_value(read: Any, array: Any, layout: Layout, bits: int | None) -> float:
     height, width = array.shape[layout.y], array.shape[layout.x]
     if isinstance(array, np.ndarray):
         sample = array
@@ -116,7 +141,7 @@ def _full_value(read: Any, array: Any, layout: Layout, bits: int | None, max_val
         columns = np.unique(np.linspace(0, max(width - SAMPLE_PX, 0), 3).astype(int))
         boxes = [(y, min(y + SAMPLE_PX, height), x, min(x + SAMPLE_PX, width)) for y in rows for x in columns]
         sample = np.concatenate([np.ravel(read(*box)) for box in boxes])
-    return full_value(sample, bits=bits, max_value=max_value)
+    return full_value(sample, bits=bits)
 
 
 def _check(width: int, height: int, channels: int, *, allow_gray: bool) -> None:

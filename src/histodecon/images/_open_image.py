@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from histodecon._core import ImageError
-from histodecon.images._arrays import from_array, plane_of
+from histodecon.images._arrays import from_array, from_levels, planes_of
 from histodecon.images._files import open_pillow, sniff
+from histodecon.images._openslide import open_openslide, wants_openslide
 from histodecon.images._slide_image import SlideImage
 from histodecon.images._tiff import open_tiff
 
@@ -27,21 +28,24 @@ def open_image(
     Parameters
     ----------
     source
-        Path of a JPEG, PNG or TIFF (tiled, pyramidal, 16 bit); numpy, dask or zarr array; xarray DataArray or DataTree such as
-        the image elements of SpatialData; or a :class:`SlideImage`, which is returned as it is.
+        Path of a JPEG, PNG or TIFF (tiled, pyramidal, OME, 16 bit), or of a whole-slide image (SVS, NDPI, MRXS, SCN, ...: what
+        openslide reads, with the extra ``slide``); numpy, dask or zarr array; xarray DataArray or DataTree such as the image
+        elements of SpatialData; or a :class:`SlideImage`, which is returned as it is.
     dims
         Names of the axes of an array, from ``"y"``, ``"x"`` and ``"c"``, where its shape does not tell.
     max_value
         Pixel value of white where the dtype does not tell, for example 4095.
     max_pixels
-        Largest image that is opened; default 300 million pixels for JPEG and PNG, which are decoded as a whole, and 4 billion
-        for TIFF.
+        Largest image that is opened; default 300 million pixels for JPEG and PNG, which are decoded as a whole, and 100
+        billion for what is read by parts, each of at most 400 million pixels.
     allow_gray
         Accept an image of one channel; it becomes RGB of equal channels.
 
     Returns
     -------
-    The image: uint8 RGB by boxes. Transparent pixels are white; other depths are scaled, never clipped.
+    The image: uint8 RGB by boxes. Transparent pixels are white; other depths are scaled, never clipped. The pyramid of a
+    file is used for smaller tiles and pictures. Label and overview of a whole slide, which may name a patient, are never
+    read.
 
     Raises
     ------
@@ -63,12 +67,14 @@ def open_image(
         return source
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
+        if wants_openslide(path):
+            return open_openslide(path, max_pixels=max_pixels)
         kind = sniff(path)
         if kind == "tiff":
             return open_tiff(path, max_pixels=max_pixels, max_value=max_value, allow_gray=allow_gray)
         return open_pillow(path, kind, max_pixels=max_pixels, max_value=max_value, allow_gray=allow_gray)
     if hasattr(source, "children") and hasattr(source, "data_vars"):
-        source = plane_of(source)
+        return from_levels(planes_of(source), dims=dims, max_value=max_value, allow_gray=allow_gray)
     if not (hasattr(source, "shape") and hasattr(source, "dtype")):
         msg = f"A {type(source).__name__} is not an image"
         raise ImageError(msg, fix="hand in a path or an array of shape (height, width, 3)", code="BI-24")

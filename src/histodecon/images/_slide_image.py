@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from histodecon._core import InputError, digest
+from histodecon.images._levels import ChunkCache, ordered_levels, read_levels
 from histodecon.images._pixels import WHITE
 
 CACHE_BYTES = 256 * 2**20
@@ -17,6 +17,9 @@ CACHE_BYTES = 256 * 2**20
 
 MIN_CHUNK_PX = 512
 """Smaller storage chunks are read several at a time."""
+
+THUMBNAIL_OVERSAMPLING = 4
+"""A small picture is averaged from a level with at least so many pixels a side for each of its own."""
 
 DIGEST_WHOLE_PX = 4_000_000
 DIGEST_GRID, DIGEST_PATCH_PX = 16, 64
@@ -39,6 +42,8 @@ class SlideImage:
         µm per pixel where the file states it in a way that can be trusted.
     source
         What the image was made of, in words.
+    white
+        Stored value that became 255.
     close
         Function that releases the file.
     """
@@ -52,6 +57,7 @@ class SlideImage:
         chunks: tuple[Sequence[int], Sequence[int]] | None = None,
         mpp: float | None = None,
         source: str = "",
+        white: float = 255.0,
         close: Callable[[], Any] | None = None,
     ) -> None:
         self.width, self.height = int(width), int(height)
@@ -60,12 +66,14 @@ class SlideImage:
         self.chunk_edges = None if chunks is None else (_coarser(chunks[0]), _coarser(chunks[1]))
         self._read_box = read_box
         self._close = close
-        self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
-        self._cached_bytes = 0
+        self._cache = ChunkCache()
         self._digest: str | None = None
+        self.white = white
+        self.levels: tuple[tuple[float, SlideImage], ...] = ()
 
     def __repr__(self) -> str:
-        return f"SlideImage({self.width} × {self.height} px, {self.source})"
+        levels = f", {len(self.levels) + 1} levels" if self.levels else ""
+        return f"SlideImage({self.width} × {self.height} px, {self.source}{levels})"
 
     def __enter__(self) -> SlideImage:
         return self
@@ -78,7 +86,6 @@ class SlideImage:
     def close(self) -> None:
         """Release the file and what was decoded."""
         self._cache.clear()
-        self._cached_bytes = 0
         if self._close is not None:
             self._close()
             self._close = None
@@ -129,6 +136,34 @@ class SlideImage:
                 block = self._chunk(row, column)[a - cy0 : b - cy0, c - cx0 : d - cx0]
                 inside[a - ya : b - ya, c - xa : d - xa] = block
 
+    def set_levels(self, levels: Sequence[SlideImage]) -> None:
+        """Add the smaller levels of a pyramid, from which smaller tiles and pictures are then made.
+
+        Parameters
+        ----------
+        levels
+            The same picture at smaller sizes; what is no smaller picture of it is left out. They share one cache.
+        """
+        self.levels = ordered_levels(self, levels)
+        for _, level in self.levels:
+            level._cache = self._cache
+
+    def level_for(self, shrink: float) -> tuple[SlideImage, float]:
+        """Choose the level of the pyramid from which a smaller picture is made.
+
+        Parameters
+        ----------
+        shrink
+            Pixels of the image for one pixel that is wanted.
+
+        Returns
+        -------
+        The coarsest level that need not be enlarged, and how many pixels of the image make one of its pixels; the image itself
+        and 1 when there is no pyramid.
+        """
+        *_, (factor, level) = read_levels(self, shrink)
+        return level, factor
+
     def thumbnail(self, longest: int) -> tuple[np.ndarray, float]:
         """Make a small picture by averaging squares of whole pixels.
 
@@ -139,11 +174,17 @@ class SlideImage:
 
         Returns
         -------
-        uint8 (height, width, 3), and its scale: picture pixel = image pixel × scale.
+        uint8 (height, width, 3), and its scale: picture pixel = image pixel × scale. A level of the pyramid is read that is
+        at least four times as large, where there is one.
         """
         if longest < 1:
             msg = f"A picture of {longest} px cannot be made"
             raise InputError(msg, fix="ask for at least 1 px")
+        shrink = max(self.width, self.height) / longest
+        level, factor = self.level_for(max(shrink, 1) / THUMBNAIL_OVERSAMPLING)
+        if level is not self:
+            picture, scale = level.thumbnail(longest)
+            return picture, scale / factor
         k = -(-max(self.width, self.height) // longest)
         columns, rows = -(-self.width // k), -(-self.height // k)
         picture = np.empty((rows, columns, 3), dtype=np.uint8)
@@ -177,21 +218,15 @@ class SlideImage:
         return self._digest
 
     def _chunk(self, row: int, column: int) -> np.ndarray:
-        key = (row, column)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
         if self.chunk_edges is None:
             msg = "pixels in memory have no chunks"
             raise RuntimeError(msg)
         rows, columns = self.chunk_edges
-        block = self._read_box(rows[row], rows[row + 1], columns[column], columns[column + 1])
-        self._cache[key] = block
-        self._cached_bytes += block.nbytes
-        while self._cached_bytes > CACHE_BYTES and len(self._cache) > 4:
-            _, old = self._cache.popitem(last=False)
-            self._cached_bytes -= old.nbytes
-        return block
+
+        def decode() -> np.ndarray:
+            return self._read_box(rows[row], rows[row + 1], columns[column], columns[column + 1])
+
+        return self._cache.get((id(self), row, column), decode, CACHE_BYTES)
 
 
 def _coarser(edges: Sequence[int]) -> list[int]:

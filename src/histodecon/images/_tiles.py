@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from histodecon._core import GeometryError, InputError
+from histodecon.images._prefetch import read_ahead
 from histodecon.images._slide_image import CACHE_BYTES, SlideImage
 
-NATIVE_BYTES = 64 * 2**20
+NATIVE_BYTES = 16 * 2**20
 """Tiles at the size of the image that are held before they are resampled."""
 
 
@@ -82,6 +83,7 @@ def iter_tiles(
     *,
     batch_size: int = 256,
     interpolation: Literal["bilinear", "bicubic"] = "bilinear",
+    prefetch: bool = True,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Stream tiles in an order that decodes every chunk of the image once, or nearly.
 
@@ -99,12 +101,19 @@ def iter_tiles(
         Tiles in a batch.
     interpolation
         Kernel of the resample.
+    prefetch
+        Read the next batch in a thread of its own while the last one is worked on.
 
     Yields
     ------
     Rows of ``xy`` (int64, shape (b,)) and their tiles, uint8 (b, output_px, output_px, 3), in an order of the image, not of
-    ``xy``; every row comes once. Tiles are padded white. One batch, 64 MB of unresampled tiles and the image's own cache
+    ``xy``; every row comes once. Tiles are padded white. Two batches, 16 MB of unresampled tiles and the image's own cache
     are in memory, never all tiles.
+
+    Notes
+    -----
+    Of a pyramid the coarsest level is read that need not be enlarged (:meth:`SlideImage.level_for`); a tile is then centered
+    on its spot, and ``size_px`` is met, to half a pixel of that level, which is never coarser than the tile handed out.
 
     Raises
     ------
@@ -127,8 +136,12 @@ def iter_tiles(
         if int(value) != value or value < 1:
             msg = f"`{name}` must be a whole number above 0, not {value}"
             raise InputError(msg)
-    corners = tile_boxes(xy, size_px)
-    return _stream(image, corners, int(size_px), int(output_px), int(batch_size), interpolation)
+    tile_boxes(xy, size_px)  # refuses now what the stream would refuse later
+    level, factor = image.level_for(size_px / output_px)
+    level_px = int(size_px) if level is image else max(1, round(size_px / factor))
+    corners = tile_boxes(np.asarray(xy, dtype=np.float64) / factor, level_px)
+    batches = _stream(level, corners, level_px, int(output_px), int(batch_size), interpolation)
+    return read_ahead(batches) if prefetch else batches
 
 
 def _stream(
