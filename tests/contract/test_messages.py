@@ -113,7 +113,7 @@ def known_slots(slot: str) -> set[str]:
 # what other tools write, and what toy data carries beside
 OTHERS = {
     "obs": {"in_tissue", "array_row", "array_col"},
-    "obsm": {"true_abundance"},
+    "obsm": {"true_abundance", "stereoscope"},
     "uns": {"layers"},
 }
 
