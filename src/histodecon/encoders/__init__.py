@@ -1,0 +1,40 @@
+"""Encoders: from tiles to embeddings, with a card for each that says where its numbers come from.
+
+A pure room: arrays in, arrays out.
+"""
+
+from typing import TYPE_CHECKING
+
+from histodecon._core._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from histodecon.encoders._card import EncoderCard
+    from histodecon.encoders._color_stats import color_stats_names
+    from histodecon.encoders._encoder import Encoder
+    from histodecon.encoders._load import load_encoder
+    from histodecon.encoders._registry import get_encoder_card, list_encoders, register_encoder
+    from histodecon.encoders._timm import timm_card
+
+_WHERE = {
+    "Encoder": "_encoder",
+    "EncoderCard": "_card",
+    "color_stats_names": "_color_stats",
+    "get_encoder_card": "_registry",
+    "list_encoders": "_registry",
+    "load_encoder": "_load",
+    "register_encoder": "_registry",
+    "timm_card": "_timm",
+}
+
+__all__ = [
+    "Encoder",
+    "EncoderCard",
+    "color_stats_names",
+    "get_encoder_card",
+    "list_encoders",
+    "load_encoder",
+    "register_encoder",
+    "timm_card",
+]
+
+__getattr__, __dir__ = lazy_attributes(__name__, _WHERE)

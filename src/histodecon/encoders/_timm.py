@@ -1,0 +1,244 @@
+"""Encoders that are timm models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histodecon._core import InputError, import_timm
+from histodecon.encoders._card import INTERPOLATIONS, EncoderCard
+from histodecon.encoders._hub import fetch_weights
+from histodecon.encoders._registry import unknown_encoder
+from histodecon.encoders._weights import load_strictly, read_state, sha256_of
+
+if TYPE_CHECKING:
+    import torch
+
+COMMERCIAL = ("apache-2.0", "mit", "bsd-3-clause")
+_OWN_HEAD = "num_classes"
+
+
+def timm_card(
+    model_name: str,
+    *,
+    name: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    input_px: int | None = None,
+    interpolation: str | None = None,
+    pooling: str = "model",
+    tile_um: float | None = None,
+    license: str | None = None,
+    commercial: bool | None = None,
+    citation: str = "",
+    summary: str | None = None,
+) -> EncoderCard:
+    """Describe any timm model as an encoder.
+
+    Parameters
+    ----------
+    model_name
+        Name of the model as timm knows it, such as ``"resnet18"`` or ``"vit_small_patch16_224.dino"``.
+    name
+        What to call the encoder, default ``model_name``; it becomes the key ``obsm["X_<name>"]``.
+    weights
+        Path of a local weight file: ``.safetensors``, or ``.bin`` or ``.pth`` that holds tensors only. Default: timm's own
+        weights on the Hugging Face Hub.
+    model_kwargs
+        Arguments of :func:`timm.create_model` that the weights need.
+    mean, std
+        Normalization of the channels on the scale 0 to 1. Default: the model's own.
+    input_px
+        Side of the tiles. Default: the model's own.
+    interpolation
+        ``"bilinear"`` or ``"bicubic"``. Default: the model's own.
+    pooling
+        ``"model"``: as the model itself pools before its classifier. ``"token"``: the class token. ``"mean"``: the mean of the
+        patch tokens.
+    tile_um
+        Side in µm of the tissue that the encoder was trained to see in a tile, where known.
+    license
+        License of the weights. Default: what timm states for its own weights, ``"unknown"`` for a local file.
+    commercial
+        Whether that license permits commercial use. Default: True for Apache-2.0, MIT and BSD-3-Clause.
+    citation
+        What to cite.
+    summary
+        One sentence.
+
+    Returns
+    -------
+    The card, for :func:`load_encoder`, :func:`register_encoder` or ``pp.embed_tiles``. With local weights their digest is part
+    of it.
+
+    Raises
+    ------
+    InputError
+        timm does not know the model, or it cannot be built with these arguments.
+    MissingKeyError
+        There is no such weight file.
+
+    Notes
+    -----
+    A tile is resampled to ``input_px`` and not cropped: the field of view is what ``pp.tile_spots`` laid out.
+
+    Examples
+    --------
+    >>> from histodecon.encoders import timm_card
+    >>> card = timm_card("mobilenetv2_100", model_kwargs={"pad_type": "same"}, mean=(0.5,) * 3, std=(0.5,) * 3)
+    >>> card.dim, card.input_px, card.interpolation
+    (1280, 224, 'bicubic')
+    """
+    timm = import_timm()
+    if not timm.is_model(model_name.partition(".")[0]):
+        raise unknown_encoder(model_name, timm.list_models())
+    cfg = _own_config(timm, model_name)
+    local = weights is not None
+    stated = "unknown" if local else (cfg.license or "unknown")
+    card = EncoderCard(
+        name=name or model_name,
+        loader="timm",
+        model=model_name,
+        dim=1,
+        input_px=input_px or int(cfg.input_size[-1]),
+        mean=tuple(mean or cfg.mean),
+        std=tuple(std or cfg.std),
+        interpolation=interpolation or (cfg.interpolation if cfg.interpolation in INTERPOLATIONS else "bicubic"),
+        pooling=pooling,
+        model_kwargs=dict(model_kwargs or {}),
+        tile_um=tile_um,
+        repo=None if local else cfg.hf_hub_id,
+        weights_file=str(Path(weights)) if weights is not None else cfg.hf_hub_filename,
+        weights_sha256=sha256_of(weights) if weights is not None else None,
+        dropped=_head_names(cfg, model_kwargs or {}),
+        license=license or stated,
+        commercial=stated.lower() in COMMERCIAL if commercial is None else commercial,
+        citation=citation,
+        summary=summary or f"{model_name} of timm{', local weights' if local else ''}.",
+    )
+    return replace(card, dim=_width(card))
+
+
+def _own_config(timm: Any, model_name: str) -> Any:
+    try:
+        return timm.get_pretrained_cfg(model_name, allow_unregistered=False)
+    except RuntimeError as error:
+        stem = model_name.partition(".")[0]
+        raise unknown_encoder(model_name, timm.list_pretrained(f"{stem}*")) from error
+
+
+def _head_names(cfg: Any, model_kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Parameters of the classifier, which the encoder is built without."""
+    if model_kwargs.get(_OWN_HEAD):
+        return ()
+    heads = (cfg.classifier,) if isinstance(cfg.classifier, str) else tuple(cfg.classifier or ())
+    return tuple(f"{head}." for head in heads)
+
+
+def _build(card: EncoderCard) -> torch.nn.Module:
+    timm = import_timm()
+    arguments = {_OWN_HEAD: 0, **dict(card.model_kwargs)}
+    try:
+        return timm.create_model(card.model, pretrained=False, **arguments).eval()
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        msg = f"timm cannot build {card.model!r} with these arguments"
+        where = f"{arguments}: {error}"
+        raise InputError(msg, where=where, fix="check `model_kwargs=`", code="BI-51") from error
+
+
+def _width(card: EncoderCard) -> int:
+    """Width of the embedding, found without computing it."""
+    import torch
+
+    with torch.device("meta"), torch.inference_mode():
+        model = _build(card)
+        try:
+            shape = _pooled(model, torch.empty(1, 3, card.input_px, card.input_px), card).shape
+        except (AssertionError, RuntimeError, ValueError) as error:
+            msg = f"{card.model!r} cannot read tiles of {card.input_px} px"
+            where = str(error).splitlines()[0]
+            fix = f"use its own size, or `model_kwargs={{'img_size': {card.input_px}}}` where the weights allow it"
+            raise InputError(msg, where=where, fix=fix, code="BI-49") from error
+    if len(shape) != 2:
+        msg = f"{card.model!r} does not answer with one row for each tile"
+        raise InputError(
+            msg, where=f"shape {tuple(shape)}", fix='use `pooling="token"` or `pooling="mean"`', code="BI-44"
+        )
+    return int(shape[1])
+
+
+def _pooled(model: Any, batch: torch.Tensor, card: EncoderCard) -> torch.Tensor:
+    if card.pooling == "model":
+        return model(batch)
+    tokens = model.forward_features(batch)
+    first = getattr(model, "num_prefix_tokens", 0)
+    if tokens.ndim != 3 or (card.pooling == "token" and first == 0):
+        msg = f"{card.model!r} has no {'class' if card.pooling == 'token' else 'patch'} tokens"
+        raise InputError(msg, fix='use `pooling="model"`', code="BI-44")
+    return tokens[:, 0] if card.pooling == "token" else tokens[:, first:].mean(dim=1)
+
+
+def load_timm(
+    card: EncoderCard, weights: str | os.PathLike[str] | None, device: torch.device
+) -> tuple[EncoderCard, Callable[[NDArray[np.uint8]], NDArray[np.float32]]]:
+    """Build a timm model with its weights.
+
+    Parameters
+    ----------
+    card
+        Its card.
+    weights
+        Path of a local weight file; default that of the card, else the Hub.
+    device
+        Where to compute.
+
+    Returns
+    -------
+    The card with digest and commit of the weights that were loaded, and the function from uint8 tiles to the embedding.
+    """
+    import torch
+
+    if weights is None and card.repo is None and card.weights_file is not None:
+        weights = card.weights_file
+    commit = card.revision
+    if weights is None:
+        weights, commit = fetch_weights(card)
+    state, found = read_state(weights, sha256=card.weights_sha256)
+    model = _build(card)
+    load_strictly(model, state, dropped=card.dropped, name=card.name)
+    model = model.requires_grad_(requires_grad=False).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # absent in its stubs
+    mean, std = (torch.tensor(value, device=device).view(1, 3, 1, 1) for value in (card.mean, card.std))
+
+    def run(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            batch = torch.from_numpy(tiles).to(device).permute(0, 3, 1, 2)
+            values = _pooled(model, normalized(batch, mean, std), card)
+            return values.to(torch.float32).cpu().numpy()
+
+    return replace(card, weights_sha256=found, revision=commit), run
+
+
+def normalized(batch: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Bring uint8 pixels to the scale an encoder was trained on, in the order of operations of torchvision.
+
+    Parameters
+    ----------
+    batch
+        uint8 (n, 3, h, w).
+    mean, std
+        Shape (1, 3, 1, 1), on the scale 0 to 1.
+
+    Returns
+    -------
+    float32 (n, 3, h, w).
+    """
+    return batch.float().div_(255).sub_(mean).div_(std)
