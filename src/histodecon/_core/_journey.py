@@ -40,7 +40,7 @@ _ROOT = f'uns["{Key.uns.ROOT}"]'
 
 JOURNEY = (
     JourneyStep(
-        ("io.read_st",),
+        ("io.read_visium", "io.read_st"),
         ("files",),
         (
             'images["{library}_image"]',

@@ -95,18 +95,37 @@ def lattice_pitch(xy: ArrayLike, array_row: ArrayLike, array_col: ArrayLike) -> 
     parity = np.mod(place.sum(axis=1), 2)
     hexagonal = len(place) >= 8 and bool(np.all(parity == parity[0]))
     unit = np.array([0.5, np.sqrt(3) / 2]) if hexagonal else np.ones(2)
-    design = place * unit - (place * unit).mean(axis=0)
-    centered = xy - xy.mean(axis=0)
-    matrix = np.linalg.lstsq(design, centered, rcond=None)[0]
+    axes = lattice_axes(xy, array_row, array_col)
+    matrix = axes / unit[:, None]
     scale = np.linalg.norm(matrix, axis=1)
     if not (scale > 0).all():
         return None
     cosine = abs(float(matrix[0] @ matrix[1] / scale.prod()))
     pitch = float(np.sqrt(abs(np.linalg.det(matrix))))
-    residual = float(np.sqrt(np.mean(np.sum((centered - design @ matrix) ** 2, axis=1))))
+    left_over = xy - xy.mean(axis=0) - (place - place.mean(axis=0)) @ axes
+    residual = float(np.sqrt(np.mean(np.sum(left_over**2, axis=1))))
     if cosine > np.sin(np.deg2rad(3)) or abs(scale[0] / scale[1] - 1) > 0.05 or residual > pitch / 4:
         return None
     return SpotPitch(pitch, "hex" if hexagonal else "square")
+
+
+def lattice_axes(xy: ArrayLike, array_row: ArrayLike, array_col: ArrayLike) -> np.ndarray:
+    """Find how far a step in the array leads in the image, by least squares.
+
+    Parameters
+    ----------
+    xy
+        Centers, shape (n, 2), pixels.
+    array_row, array_col
+        Integer places, shape (n,), that span a plane.
+
+    Returns
+    -------
+    Shape (2, 2): the step from a column to the next, and from a row to the next, x then y, pixels.
+    """
+    xy = np.asarray(xy, dtype=np.float64)
+    place = np.column_stack([np.asarray(array_col, dtype=np.float64), np.asarray(array_row, dtype=np.float64)])
+    return np.linalg.lstsq(place - place.mean(axis=0), xy - xy.mean(axis=0), rcond=None)[0]
 
 
 def _layout(points: np.ndarray, neighbors: np.ndarray, near: np.ndarray) -> Literal["hex", "square"] | None:
