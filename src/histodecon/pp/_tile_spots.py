@@ -100,7 +100,7 @@ def tile_spots(
     - ``obs["in_tissue_tile"]``: whether it reaches ``tissue_threshold``;
     - ``obs["tile_padding"]``: part of the tile that lies outside the image and is padded white, in [0, 1];
     - ``uns["histodecon"]["tiles"][library]``: ``mpp``, ``mpp_source``, ``size_px`` (full-resolution pixels), ``size_um``,
-      ``tissue_threshold``, ``n_tissue``, ``n_padded``, ``image`` (where it was found), ``image_scale`` (image pixels per
+      ``size_unit`` (``"um"`` or ``"px"``: which of them was asked for), ``tissue_threshold``, ``n_tissue``, ``n_padded``, ``image`` (where it was found), ``image_scale`` (image pixels per
       full-resolution pixel), ``image_digest``;
     - in a SpatialData also the squares, as shapes ``{library}_tiles``.
 
@@ -217,6 +217,7 @@ def _tile(
             "mpp_source": value_source,
             "size_px": size,
             "size_um": float(size_um) if size_px is None else size * value,
+            "size_unit": "um" if size_px is None else "px",
             "tissue_threshold": float(threshold),
             "n_tissue": int((tissue >= threshold).sum()),
             "n_padded": int((padding > 0).sum()),

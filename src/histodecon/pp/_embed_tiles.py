@@ -1,0 +1,263 @@
+"""Embed the tile of every spot."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histodecon._core import (
+    InputError,
+    Key,
+    copy_of,
+    digest,
+    doc,
+    first_names,
+    is_safe_key,
+    require_spots,
+    require_unique_names,
+    table_of,
+    uns_branch,
+    write_embedding,
+)
+from histodecon.encoders import load_encoder
+from histodecon.pp._tile_stream import Slide, field_of_view, find_slides, stream_tiles
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from histodecon.encoders import Encoder, EncoderCard
+
+    EncoderLike = str | EncoderCard | Encoder | Callable[[np.ndarray], Any]
+
+DEAD_PART = 0.5
+
+
+@doc
+def embed_tiles(
+    data: AnnData | SpatialData,
+    encoder: EncoderLike | Sequence[EncoderLike],
+    *,
+    image: Any = None,
+    image_key: str | Mapping[str, str] | None = None,
+    weights: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
+    key_added: str | Sequence[str] | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    table_key: str = Key.element.TABLE,
+    library_key: str = Key.obs.LIBRARY,
+    show_progress_bar: bool = True,
+    copy: bool = False,
+) -> AnnData | SpatialData | None:
+    """Turn the tile of every spot into a vector.
+
+    Tiles are those that :func:`histodecon.pp.tile_spots` laid out: cut from the full-resolution image, resampled once to the
+    size that the encoder reads, and streamed, so that they are never all in memory.
+
+    Parameters
+    ----------
+    %(data)s
+    encoder
+        Name of an encoder (:func:`histodecon.encoders.list_encoders`) or of any timm model; a card such as
+        :func:`histodecon.encoders.timm_card` makes; an encoder that is loaded; or a function of uint8 tiles
+        (n, side, side, 3) that returns (n, dim), whose attribute ``input_px`` says the side (224 without it). Or a list of
+        these: the image is opened once for all of them.
+    %(image)s
+    %(image_key)s
+    weights
+        Path of a local weight file for a timm model that is named, or a dict from name to path.
+    key_added
+        Key of ``obsm``, default ``X_`` and the name of the encoder; a list for several encoders.
+    batch_size
+        Tiles encoded at once; default as the encoder takes it well.
+    %(device)s
+    overwrite
+        Also replace an entry of ``obsm`` that this function did not write.
+    %(table_key)s
+    %(library_key)s
+    %(show_progress_bar)s
+    %(copy)s
+
+    Returns
+    -------
+    None, or the changed copy. Written are, for each encoder,
+
+    - ``obsm["X_<name>"]``: float32 (n_obs, dim);
+    - ``uns["histodecon"]["embeddings"]["X_<name>"]``: ``encoder``, ``fingerprint``, ``recipe`` (JSON: what the fingerprint is
+      taken of), ``width``, ``dtype``, ``license``, ``commercial``, ``sources`` (for each slide a digest of image,
+      coordinates and tile size), ``version`` of histodecon.
+
+    Raises
+    ------
+    MissingKeyError
+        :func:`histodecon.pp.tile_spots` was not run, or there are no coordinates or no image.
+    InputError
+        The encoder is unknown; it answers with NaN or the same for every spot; the image is not the one that was tiled;
+        slides were tiled to different sizes; a key is taken.
+    UnsafeFileError
+        A weight file could run code when opened.
+    ModelMismatchError
+        Weights do not fit the encoder.
+    OfflineError
+        Weights must be fetched and there is no network.
+
+    Notes
+    -----
+    The fingerprint tells two embeddings apart that have the same width: it covers the recipe of the encoder with the digest of
+    its weights, and the field of view, in µm or, where tiles were cut in pixels, in pixels. It does not depend on the scale
+    of the slide: slides scanned at another µm per pixel and tiled to the same µm share it.
+
+    Examples
+    --------
+    >>> import histodecon as hd
+    >>> sdata = hd.datasets.toy_slide(n_rows=6, n_cols=6)
+    >>> hd.pp.tile_spots(sdata)
+    >>> hd.pp.embed_tiles(sdata, "color_stats", show_progress_bar=False)
+    >>> adata = sdata["table"]
+    >>> adata.obsm["X_color_stats"].shape == (adata.n_obs, 119)
+    True
+
+    A function is an encoder, too:
+
+    >>> def mean_color(tiles):
+    ...     return tiles.mean(axis=(1, 2))
+    >>> hd.pp.embed_tiles(sdata, mean_color, show_progress_bar=False)
+    >>> adata.obsm["X_mean_color"].shape[1]
+    3
+    """
+    if copy:
+        data = copy_of(data, table_key)
+    adata = table_of(data, table_key)
+    require_spots(adata)
+    require_unique_names(adata)
+    if batch_size is not None and (int(batch_size) != batch_size or batch_size < 1):
+        msg = f"`batch_size` must be a whole number above 0, not {batch_size}"
+        raise InputError(msg, fix="leave it out: `batch_size=None`", code="BI-72")
+    slides = find_slides(data, adata, image=image, image_key=image_key, library_key=library_key)
+    field = field_of_view(slides)
+    loaded = _load(encoder, weights, device)
+    keys = _keys(adata, loaded, key_added, overwrite=overwrite)
+    values = _embed(adata, slides, loaded, batch_size, show_progress_bar=show_progress_bar)
+    for one, matrix in zip(loaded, values, strict=True):
+        _require_alive(one, matrix)
+    sources = {slide.key: slide.digest() for slide in slides}
+    for one, key, matrix in zip(loaded, keys, values, strict=True):
+        write_embedding(adata, key, matrix, _record(one, field, sources))
+    return data if copy else None
+
+
+def _load(encoder: Any, weights: Any, device: str) -> list[Encoder]:
+    wanted = list(encoder) if isinstance(encoder, (list, tuple)) else [encoder]
+    if not wanted:
+        msg = "No encoder is named"
+        raise InputError(msg, fix='name one: `embed_tiles(data, "color_stats")`', code="BI-51")
+    paths = dict(weights) if isinstance(weights, Mapping) else {}
+    if weights is not None and not paths:
+        if len(wanted) > 1:
+            msg = f"One weight file was given for {len(wanted)} encoders"
+            raise InputError(msg, fix="hand in one for each: `weights={name: path, ...}`", code="BI-85")
+        return [load_encoder(wanted[0], weights=weights, device=device)]
+    names = [str(getattr(one, "name", one)) for one in wanted]
+    unused = [name for name in paths if name not in names]
+    if unused:
+        msg = f"Weights were given for encoders that are not named: {first_names(unused)}"
+        raise InputError(msg, where=f"named are {first_names(names)}", fix="check the spelling", code="BI-51")
+    return [load_encoder(one, weights=paths.get(name), device=device) for one, name in zip(wanted, names, strict=True)]
+
+
+def _keys(
+    adata: AnnData, loaded: Sequence[Encoder], key_added: str | Sequence[str] | None, *, overwrite: bool
+) -> list[str]:
+    if key_added is None:
+        keys = [Key.obsm.EMBEDDING_PREFIX + one.name for one in loaded]
+    else:
+        keys = [key_added] if isinstance(key_added, str) else list(key_added)
+    if len(keys) != len(loaded) or len(set(keys)) != len(keys):
+        msg = f"{len(loaded)} encoders need as many different keys"
+        raise InputError(msg, where=f"keys: {first_names(keys, 8)}", fix='`key_added=["X_a", "X_b"]`', code="BI-53")
+    unsafe = [key for key in keys if not is_safe_key(key)]
+    if unsafe:
+        msg = f"The key {unsafe[0]!r} cannot be stored"
+        raise InputError(msg, fix="use letters, digits, '_', '.' and '-' only", code="BI-67")
+    own = uns_branch(adata, Key.uns.EMBEDDINGS)
+    foreign = [key for key in keys if key in adata.obsm and key not in own]
+    if foreign and not overwrite:
+        msg = f"obsm[{foreign[0]!r}] exists and was not written by this function"
+        fix = f"choose another key, `key_added='{foreign[0]}_2'`, or replace it: `overwrite=True`"
+        raise InputError(msg, why="what it holds would be lost", fix=fix, code="BI-53")
+    return keys
+
+
+def _embed(
+    adata: AnnData,
+    slides: Sequence[Slide],
+    loaded: Sequence[Encoder],
+    batch_size: int | None,
+    *,
+    show_progress_bar: bool,
+) -> list[np.ndarray]:
+    from tqdm.auto import tqdm
+
+    values = [np.empty((adata.n_obs, one.dim), dtype=np.float32) for one in loaded]
+    names = ", ".join(one.name for one in loaded)
+    total = adata.n_obs * len(loaded)
+    with tqdm(total=total, desc=f"Embed tiles ({names})", unit="tile", disable=not show_progress_bar) as bar:
+        for slide in slides:
+            for rows, tiles, of in stream_tiles(slide, loaded, batch_size):
+                for i in of:
+                    _encode_into(values[i], loaded[i], rows, tiles, batch_size, adata)
+                    bar.update(len(rows))
+    return values
+
+
+def _encode_into(
+    out: np.ndarray, encoder: Encoder, rows: np.ndarray, tiles: np.ndarray, batch_size: int | None, adata: AnnData
+) -> None:
+    step = batch_size or encoder.batch_size
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        out[part] = encoder.encode(tiles[start : start + step])
+    bad = rows[~np.isfinite(out[rows]).all(axis=1)]
+    if len(bad):
+        msg = f"Encoder {encoder.name!r} answered with numbers that are not finite"
+        raise InputError(
+            msg,
+            where=f"{len(bad)} of {len(rows)} spots of this batch: {first_names(adata.obs_names[bad])}",
+            why="one such value spoils every prediction",
+            fix="look at these tiles with `histodecon.pl.tiles(data, barcodes=[...])`, or mend the encoder",
+            code="BI-42",
+        )
+
+
+def _require_alive(encoder: Encoder, values: np.ndarray) -> None:
+    constant = (values == values[:1]).all(axis=0)
+    if len(values) > 1 and constant.mean() > DEAD_PART:
+        msg = f"Encoder {encoder.name!r} answers alike for all {len(values)} spots"
+        raise InputError(
+            msg,
+            where=f"{int(constant.sum())} of {encoder.dim} columns are constant",
+            why="nothing can be learned from them: the encoder is dead, or all tiles are",
+            fix="look at the tiles with `histodecon.pl.tiles(data)`",
+            code="BI-43",
+        )
+
+
+def _record(encoder: Encoder, field: str, sources: Mapping[str, str]) -> dict[str, Any]:
+    from histodecon import __version__
+
+    recipe = {**encoder.card.recipe(), "field_of_view": field}
+    return {
+        "encoder": encoder.name,
+        "fingerprint": digest(encoder.fingerprint, field),
+        "recipe": json.dumps(recipe, sort_keys=True),
+        "license": encoder.card.license,
+        "commercial": encoder.card.commercial,
+        "dtype": "float32",
+        "sources": dict(sources),
+        "version": __version__,
+    }

@@ -1,0 +1,199 @@
+"""Tiles of the slides of a table, one pass through each image for all encoders that read the same size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histodecon import images
+from histodecon._core import (
+    HistodeconError,
+    ImageSource,
+    InputError,
+    Key,
+    MissingKeyError,
+    coordinates,
+    digest,
+    first_names,
+    image_source,
+    iter_libraries,
+    raise_together,
+    safe_key,
+    uns_branch,
+)
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from histodecon.encoders import Encoder
+
+STREAMED = 64
+"""Tiles that are cut at once; encoders take them in batches of their own."""
+
+
+@dataclass(frozen=True)
+class Slide:
+    """A slide that was tiled: its rows of the table, their names and centers, its image and the record of its tiles."""
+
+    library: str
+    rows: np.ndarray
+    names: list[str]
+    xy: np.ndarray
+    source: ImageSource
+    record: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Name under which ``uns`` keeps the slide."""
+        return safe_key(self.library)
+
+    def digest(self) -> str:
+        """Digest the image, the coordinates by barcode, and the size of the tiles; the order of the rows does not count."""
+        order = np.argsort(np.array(self.names))
+        names = [self.names[i] for i in order]
+        return digest(str(self.record["image_digest"]), names, self.xy[order], int(self.record["size_px"]))
+
+
+def find_slides(
+    data: Any, adata: AnnData, *, image: Any, image_key: str | Mapping[str, str] | None, library_key: str
+) -> list[Slide]:
+    """Find the tiles and the image of every slide.
+
+    Parameters
+    ----------
+    data
+        SpatialData, or the table itself.
+    adata
+        Its table.
+    image, image_key
+        As in :func:`histodecon._core.image_source`.
+    library_key
+        Column of ``obs`` that tells slides apart.
+
+    Returns
+    -------
+    One for each slide.
+
+    Raises
+    ------
+    MissingKeyError
+        A slide was not tiled, or there are no coordinates or no image.
+    """
+    libraries = dict(iter_libraries(adata, library_key))
+    tiles = uns_branch(adata, Key.uns.TILES)
+    missing = [library for library in libraries if safe_key(library) not in tiles]
+    if missing:
+        msg = f'uns["{Key.uns.ROOT}"]["{Key.uns.TILES}"] has no tiles of some slides'
+        raise MissingKeyError(
+            msg,
+            where=f"{len(missing)} of {len(libraries)}: {first_names(missing)}",
+            why="it says how large a tile is; joining tables with `anndata.concat` loses `uns`",
+            fix="`histodecon.pp.tile_spots(data)`",
+            code="BI-87",
+        )
+    xy = coordinates(adata)
+    slides: list[Slide] = []
+    faults: list[HistodeconError] = []
+    for library, rows in libraries.items():
+        try:
+            source = image_source(data, adata, library, image=image, image_key=image_key, library_key=library_key)
+        except HistodeconError as fault:
+            faults.append(fault)
+            continue
+        names = [str(name) for name in adata.obs_names[rows]]
+        slides.append(Slide(library, rows, names, xy[rows], source, tiles[safe_key(library)]))
+    raise_together(faults)
+    return slides
+
+
+def field_of_view(slides: Sequence[Slide]) -> str:
+    """Say how large the tiles are, in the unit they were asked for.
+
+    Parameters
+    ----------
+    slides
+        The slides.
+
+    Returns
+    -------
+    Such as ``"112 um"`` or ``"224 px"``.
+
+    Raises
+    ------
+    InputError
+        Slides were tiled to different sizes.
+    """
+    fields: dict[str, str] = {}
+    for slide in slides:
+        unit = str(slide.record.get("size_unit", "um"))
+        fields[slide.library] = f"{float(slide.record[f'size_{unit}']):.6g} {unit}"
+    if len(set(fields.values())) > 1:
+        msg = "The slides were tiled to different sizes"
+        raise InputError(
+            msg,
+            where=", ".join(f"{library!r}: {field}" for library, field in list(fields.items())[:3]),
+            why="one embedding must show the same field of view everywhere",
+            fix="tile them together: `histodecon.pp.tile_spots(data, size_um=112)`",
+            code="BI-16",
+        )
+    return next(iter(fields.values()))
+
+
+def stream_tiles(
+    slide: Slide, loaded: Sequence[Encoder], batch_size: int | None
+) -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
+    """Cut the tiles of a slide for several encoders.
+
+    Parameters
+    ----------
+    slide
+        The slide.
+    loaded
+        The encoders.
+    batch_size
+        Tiles cut at once are a multiple of it where given.
+
+    Yields
+    ------
+    Rows of the table, their tiles, and the positions of the encoders that read them.
+
+    Raises
+    ------
+    InputError
+        The image is not the one that was tiled.
+    """
+    groups: dict[tuple[int, str], list[int]] = {}
+    for i, one in enumerate(loaded):
+        groups.setdefault((one.input_px, one.card.interpolation), []).append(i)
+    opened = images.open_image(slide.source.image)
+    with nullcontext(opened) if opened is slide.source.image else opened as image:
+        _require_same_image(slide, image)
+        centers = slide.source.to_pixels(slide.xy)
+        box_px = max(1, round(int(slide.record["size_px"]) * slide.source.scale))
+        streamed = max(STREAMED // (batch_size or STREAMED), 1) * (batch_size or STREAMED)
+        for (output_px, interpolation), of in groups.items():
+            for rows, tiles in images.iter_tiles(
+                image,
+                centers,
+                box_px,
+                output_px,
+                batch_size=streamed,
+                interpolation=interpolation,  # type: ignore[arg-type] # the card allows these two only
+            ):
+                yield slide.rows[rows], tiles, of
+
+
+def _require_same_image(slide: Slide, image: images.SlideImage) -> None:
+    if image.digest() != slide.record["image_digest"]:
+        msg = f"The image of slide {slide.library!r} is not the one that was tiled"
+        raise InputError(
+            msg,
+            where=f"now {slide.source.name}, {image.width} × {image.height} px; tiled was {slide.record['image']}",
+            why="tiles would be cut at another place or scale",
+            fix="hand in the same image with `image=`, or run `histodecon.pp.tile_spots` again on this one",
+            code="BI-52",
+        )
