@@ -98,7 +98,7 @@ def test_native_tiles_held_are_bounded(monkeypatch):
 def test_chunks_are_decoded_once_or_nearly(monkeypatch, cache_chunks):
     monkeypatch.setattr(_slide_image, "MIN_CHUNK_PX", 1)
     monkeypatch.setattr(_slide_image, "CACHE_BYTES", cache_chunks * 64 * 64 * 3)
-    monkeypatch.setattr(_tiles, "CACHE_BYTES", cache_chunks * 64 * 64 * 3)
+    monkeypatch.setattr(_tiles, "STRIP_BYTES", cache_chunks * 64 * 64 * 3)
     pixels, decoded = picture(1280, 1280), Counter()
 
     def read(a, b, c, d):

@@ -19,14 +19,21 @@ EQUAL_FACTORS = 0.02
 
 
 class ChunkCache:
-    """Decoded chunks, the oldest dropped first; one for all levels of an image; may be used from several threads."""
+    """Decoded chunks, the oldest dropped first; one for all levels of an image; may be used from several threads.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    limit
+        Bytes that are kept; at least four chunks are, whatever their size.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self._blocks: OrderedDict[Hashable, np.ndarray] = OrderedDict()
         self._bytes = 0
         self._lock = threading.RLock()
 
-    def get(self, key: Hashable, decode: Callable[[], np.ndarray], limit: int) -> np.ndarray:
+    def get(self, key: Hashable, decode: Callable[[], np.ndarray]) -> np.ndarray:
         """Return a chunk, decoded when it is not held.
 
         Parameters
@@ -35,8 +42,6 @@ class ChunkCache:
             Name of the chunk.
         decode
             Function that makes it.
-        limit
-            Bytes that are kept; at least four chunks are, whatever their size.
 
         Returns
         -------
@@ -48,7 +53,7 @@ class ChunkCache:
                 return self._blocks[key]
             block = self._blocks[key] = decode()
             self._bytes += block.nbytes
-            while self._bytes > limit and len(self._blocks) > 4:
+            while self._bytes > self.limit and len(self._blocks) > 4:
                 _, old = self._blocks.popitem(last=False)
                 self._bytes -= old.nbytes
             return block

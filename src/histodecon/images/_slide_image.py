@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
@@ -12,8 +13,8 @@ from histodecon._core import InputError, digest
 from histodecon.images._levels import ChunkCache, ordered_levels, read_levels
 from histodecon.images._pixels import WHITE
 
-CACHE_BYTES = 256 * 2**20
-"""Decoded chunks that are kept; at least four are, whatever their size."""
+CACHE_BYTES = 64 * 2**20
+"""Decoded chunks that are kept, unless a stream of tiles needs more; at least four are, whatever their size."""
 
 MIN_CHUNK_PX = 512
 """Smaller storage chunks are read several at a time."""
@@ -66,7 +67,7 @@ class SlideImage:
         self.chunk_edges = None if chunks is None else (_coarser(chunks[0]), _coarser(chunks[1]))
         self._read_box = read_box
         self._close = close
-        self._cache = ChunkCache()
+        self._cache = ChunkCache(CACHE_BYTES)
         self._digest: str | None = None
         self.white = white
         self.levels: tuple[tuple[float, SlideImage], ...] = ()
@@ -136,6 +137,16 @@ class SlideImage:
                 block = self._chunk(row, column)[a - cy0 : b - cy0, c - cx0 : d - cx0]
                 inside[a - ya : b - ya, c - xa : d - xa] = block
 
+    def reserve(self, n_bytes: int) -> None:
+        """Set how much decoded image is kept, at least 64 MB; the levels of a pyramid share it.
+
+        Parameters
+        ----------
+        n_bytes
+            Memory.
+        """
+        self._cache.limit = max(CACHE_BYTES, int(n_bytes))
+
     def set_levels(self, levels: Sequence[SlideImage]) -> None:
         """Add the smaller levels of a pyramid, from which smaller tiles and pictures are then made.
 
@@ -189,12 +200,22 @@ class SlideImage:
         columns, rows = -(-self.width // k), -(-self.height // k)
         picture = np.empty((rows, columns, 3), dtype=np.uint8)
         step = max(1, MIN_CHUNK_PX // k)
-        for row in range(0, rows, step):
-            n = min(step, rows - row)
-            band = self.read(0, row * k, columns * k, n * k).reshape(n, k, columns * k * 3)
-            lines = band.sum(axis=1, dtype=np.uint32).reshape(n, columns, k, 3)
-            picture[row : row + n] = (lines.sum(axis=2, dtype=np.uint32) + k * k // 2) // (k * k)
+        wide = max(1, self._strip_px() // k)  # so wide that a chunk is decoded once
+        for column in range(0, columns, wide):
+            m = min(wide, columns - column)
+            for row in range(0, rows, step):
+                n = min(step, rows - row)
+                band = self.read(column * k, row * k, m * k, n * k).reshape(n, k, m * k * 3)
+                lines = band.sum(axis=1, dtype=np.uint32).reshape(n, m, k, 3)
+                means = (lines.sum(axis=2, dtype=np.uint32) + k * k // 2) // (k * k)
+                picture[row : row + n, column : column + m] = means
         return picture, 1.0 / k
+
+    def _strip_px(self) -> int:
+        if self.chunk_edges is None:
+            return self.width
+        tallest = int(np.diff(self.chunk_edges[0]).max())
+        return CACHE_BYTES // (2 * 3 * tallest)
 
     def digest(self) -> str:
         """Hash the content.
@@ -226,7 +247,7 @@ class SlideImage:
         def decode() -> np.ndarray:
             return self._read_box(rows[row], rows[row + 1], columns[column], columns[column + 1])
 
-        return self._cache.get((id(self), row, column), decode, CACHE_BYTES)
+        return self._cache.get((id(self), row, column), decode)
 
 
 def _coarser(edges: Sequence[int]) -> list[int]:
@@ -238,6 +259,6 @@ def _coarser(edges: Sequence[int]) -> list[int]:
 
 
 def _overlapping(edges: Sequence[int], start: int, stop: int) -> list[tuple[int, int, int]]:
-    first = int(np.searchsorted(edges, start, side="right")) - 1
-    last = int(np.searchsorted(edges, stop, side="left"))
+    first = bisect_right(edges, start) - 1
+    last = bisect_left(edges, stop)
     return [(i, edges[i], edges[i + 1]) for i in range(first, last)]

@@ -10,10 +10,13 @@ from numpy.typing import ArrayLike
 
 from histodecon._core import GeometryError, InputError
 from histodecon.images._prefetch import read_ahead
-from histodecon.images._slide_image import CACHE_BYTES, SlideImage
+from histodecon.images._slide_image import SlideImage
 
 NATIVE_BYTES = 16 * 2**20
 """Tiles at the size of the image that are held before they are resampled."""
+
+STRIP_BYTES = 256 * 2**20
+"""Decoded chunks that a stream may hold; images that need more are walked in several strips."""
 
 
 def tile_boxes(xy: ArrayLike, size_px: int) -> np.ndarray:
@@ -178,16 +181,21 @@ def reading_order(image: SlideImage, corners: np.ndarray, size_px: int) -> np.nd
     Returns
     -------
     Permutation of the rows: strips of the image from left to right, so wide that the cache holds all rows of chunks a tile can
-    touch; in a strip, rows of chunks from top to bottom; in these from left to right. Only chunks at the border of a strip
-    are decoded twice.
+    touch; in a strip, rows of chunks from top to bottom; in these from left to right. One strip, every chunk decoded once,
+    where this takes at most 256 MB; else only chunks at the border of a strip are decoded twice.
     """
     if image.chunk_edges is None:
         return np.lexsort((corners[:, 0], corners[:, 1]))
     (row, rows, height), (column, columns, width) = (
         _chunk_of(edges, corners[:, axis], size_px) for axis, edges in zip((1, 0), image.chunk_edges, strict=True)
     )
-    fit = CACHE_BYTES // (3 * height * width * rows) - (columns - 1)
-    strip = column // max(1, fit)
+    tall = min(rows * height, image.height)
+    if 3 * tall * image.width <= STRIP_BYTES:
+        image.reserve(3 * tall * image.width)
+        strip = np.zeros_like(column)
+    else:
+        image.reserve(STRIP_BYTES)
+        strip = column // max(1, STRIP_BYTES // (3 * tall * width) - (columns - 1))
     return np.lexsort((corners[:, 0], corners[:, 1], column, row, strip))
 
 
