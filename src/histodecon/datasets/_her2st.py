@@ -115,8 +115,6 @@ def _read(
 ) -> tuple[Section, int]:
     from dataclasses import replace
 
-    from histodecon.images import LEGACY_PITCH_UM
-    from histodecon.io._read_st import LEGACY_SPOT_UM
     from histodecon.io._st_section import read_section
 
     def path(part: str) -> Path:
@@ -128,10 +126,6 @@ def _read(
         path(f"data/ST-spotfiles/{name}_selection.tsv"),
         path(image),
         library_id=name,
-        mpp=None,
-        pitch_um=LEGACY_PITCH_UM,
-        spot_diameter_um=LEGACY_SPOT_UM,
-        drop_unplaced=False,
         patient=name[0],
     )
     if level is None:

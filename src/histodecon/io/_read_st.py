@@ -10,13 +10,11 @@ import numpy as np
 from histodecon._core import InputError, Key, doc, set_uns_branch, table_of, uns_branch
 from histodecon.images import LEGACY_PITCH_UM
 from histodecon.io._assemble import assemble
-from histodecon.io._st_section import read_section
+from histodecon.io._st_section import LEGACY_SPOT_UM, read_section
 
 if TYPE_CHECKING:
     import pandas as pd
     from spatialdata import SpatialData
-
-LEGACY_SPOT_UM = 100.0
 
 
 @doc

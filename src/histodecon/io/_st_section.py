@@ -24,7 +24,7 @@ from histodecon._core import (
     TargetError,
     first_names,
 )
-from histodecon.images import open_image
+from histodecon.images import LEGACY_PITCH_UM, open_image
 from histodecon.images._placement import require_inside
 from histodecon.images._scale import USER, choose_mpp, measured_mpp
 from histodecon.io._assemble import Section
@@ -32,6 +32,7 @@ from histodecon.io._assemble import Section
 _ID = re.compile(r"^\s*(\d+)(?:\.0*)?\s*[xX_]\s*(\d+)(?:\.0*)?\s*$")
 _PIXELS = (("pixel_x", "pixel_y"), ("X", "Y"))
 ENOUGH_OVERLAP = 0.9
+LEGACY_SPOT_UM = 100.0
 
 
 def read_section(
@@ -40,11 +41,11 @@ def read_section(
     image: Any,
     *,
     library_id: str,
-    mpp: float | None,
-    pitch_um: float,
-    spot_diameter_um: float,
-    drop_unplaced: bool,
-    patient: str | None,
+    mpp: float | None = None,
+    pitch_um: float = LEGACY_PITCH_UM,
+    spot_diameter_um: float = LEGACY_SPOT_UM,
+    drop_unplaced: bool = False,
+    patient: str | None = None,
 ) -> tuple[Section, int]:
     """Read one slide.
 

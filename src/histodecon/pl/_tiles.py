@@ -167,7 +167,7 @@ def _figure(n_tiles: int, tissue: Tissue) -> np.ndarray:
 
     wide, tall = np.ptp(tissue.xy, axis=0) + 3 * tissue.diameter
     height = float(np.clip(6.0 * tall / wide, 3.5, 7.5))
-    n_columns = int(np.ceil(np.sqrt(n_tiles * 1.2))) if n_tiles else 0
+    n_columns = int(np.ceil(np.sqrt(n_tiles))) if n_tiles else 0
     n_rows = -(-n_tiles // n_columns) if n_tiles else 0
     gallery = height / n_rows * 0.85 * n_columns if n_tiles else 0.0
     figure = plt.figure(figsize=(height * wide / tall + gallery, height + 0.3), layout="constrained")
@@ -211,6 +211,7 @@ def _draw_map(ax: Axes, adata: AnnData, tissue: Tissue, chosen: np.ndarray, size
 
 def _draw_tile(ax: Axes, tile: np.ndarray, size_px: float, title: str) -> None:
     ax.imshow(tile, extent=(0, size_px, size_px, 0), interpolation="antialiased")
-    ax.set_title(title, fontsize=6.5)
+    room = ax.get_position().width * ax.figure.get_figwidth() * 72  # points
+    ax.set_title(title, fontsize=min(7.5, max(4.0, room / (0.62 * max(map(len, title.splitlines()))))))
     ax.set_xticks([])
     ax.set_yticks([])
