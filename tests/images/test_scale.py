@@ -14,9 +14,8 @@ def test_first_plausible_source():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert choose_mpp([(0.5, "user")], [Estimate(0.49, "fit")], slide="A") == (0.5, "user")
-        assert choose_mpp(
-            [], [Estimate(40.0, "fit"), Estimate(0.5, "diameter"), Estimate(0.51, "file")], slide="A"
-        ) == Estimate(0.5, "diameter")
+        read_off = [Estimate(40.0, "fit"), Estimate(0.5, "diameter"), Estimate(0.51, "file")]
+        assert choose_mpp([], read_off, slide="A") == (0.5, "diameter")
 
 
 def test_disagreement():

@@ -6,22 +6,15 @@ A pure room: arrays in, arrays out.
 from __future__ import annotations
 
 from histodecon.images._open_image import open_image
-from histodecon.images._pitch import (
-    LEGACY_PITCH_UM,
-    VISIUM_PITCH_UM,
-    VISIUM_SPOT_UM,
-    SpotPitch,
-    lattice_pitch,
-    spot_pitch,
-)
+from histodecon.images._pitch import LEGACY_PITCH_UM as LEGACY_PITCH_UM
+from histodecon.images._pitch import VISIUM_PITCH_UM as VISIUM_PITCH_UM
+from histodecon.images._pitch import VISIUM_SPOT_UM as VISIUM_SPOT_UM
+from histodecon.images._pitch import SpotPitch, lattice_pitch, spot_pitch
 from histodecon.images._slide_image import SlideImage
 from histodecon.images._tiles import iter_tiles, padding_fraction, tile_boxes
 from histodecon.images._tissue import tissue_fraction
 
 __all__ = [
-    "LEGACY_PITCH_UM",
-    "VISIUM_PITCH_UM",
-    "VISIUM_SPOT_UM",
     "SlideImage",
     "SpotPitch",
     "iter_tiles",
