@@ -137,7 +137,12 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], type[Exceptio
         "spatial",
     ),
     # unknown cell type
-    "unknown cell type in a plot": (same, lambda a: hd.pl.abundance(a, ["B-cell"], library_id="toy_1", show=False), hd.InputError, "B-cells"),
+    "unknown cell type in a plot": (
+        same,
+        lambda a: hd.pl.abundance(a, ["B-cell"], library_id="toy_1", show=False),
+        hd.InputError,
+        "B-cells",
+    ),
     # spots that match no barcode
     "targets of other spots": (same, lambda a: hd.tl.set_targets(a, strangers(a)), hd.AlignmentError, "other_0"),
     "barcodes that stand twice": (twice, lambda a: hd.tl.set_targets(a, with_value(a, 1.0)), hd.AlignmentError, "same"),
