@@ -113,15 +113,15 @@ def iter_tiles(
     ``xy``; every row comes once. Tiles are padded white. Two batches, 16 MB of unresampled tiles and the image's own cache
     are in memory, never all tiles.
 
-    Notes
-    -----
-    Of a pyramid the coarsest level is read that need not be enlarged (:meth:`SlideImage.level_for`); a tile is then centered
-    on its spot, and ``size_px`` is met, to half a pixel of that level, which is never coarser than the tile handed out.
-
     Raises
     ------
     InputError
         A size is not a whole number above 0, or the interpolation is unknown.
+
+    Notes
+    -----
+    Of a pyramid the coarsest level is read that need not be enlarged (:meth:`SlideImage.level_for`); a tile is then centered
+    on its spot, and ``size_px`` is met, to half a pixel of that level, which is never coarser than the tile handed out.
 
     Examples
     --------
