@@ -10,6 +10,7 @@ import pandas as pd
 
 from histodecon._core._errors import GeometryError, InputError, MissingKeyError, first_names
 from histodecon._core._keys import Key, safe_key
+from histodecon._core._regions import region_labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -197,7 +198,8 @@ def iter_libraries(adata: AnnData, library_key: str = Key.obs.LIBRARY) -> Iterat
     adata
         The table.
     library_key
-        Column of ``obs`` with the slide; without the default column all rows are one slide, named as in ``uns["spatial"]``.
+        Column of ``obs`` with the slide; without the default column the regions that a table of a SpatialData annotates are
+        slides, else all rows are one slide, named as in ``uns["spatial"]``.
 
     Yields
     ------
@@ -208,8 +210,9 @@ def iter_libraries(adata: AnnData, library_key: str = Key.obs.LIBRARY) -> Iterat
     InputError
         Several slides are known and no column tells them apart.
     """
-    if library_key in adata.obs or library_key != Key.obs.LIBRARY:
-        labels = obs_column(adata, library_key)
+    named = library_key in adata.obs or library_key != Key.obs.LIBRARY
+    labels = obs_column(adata, library_key) if named else region_labels(adata)
+    if labels is not None:
         for library in pd.unique(labels):
             yield str(library), np.flatnonzero(labels == library)
         return

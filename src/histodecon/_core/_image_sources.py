@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,14 @@ import numpy as np
 from histodecon._core._containers import is_spatialdata, iter_libraries
 from histodecon._core._errors import GeometryError, InputError, MissingKeyError, first_names
 from histodecon._core._keys import Key
+from histodecon._core._regions import spot_systems
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+SIZES = ("_full_image", "_hires_image", "_lowres_image")
+BLANK_LOOKED_AT = 50_000_000
+"""Values of the largest picture that is looked through."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,9 @@ def image_source(
     Returns
     -------
     In this order: ``image``; the element ``image_key``, else ``{library}_image``, else the only element whose name begins with
-    the library id, else the only element when there is one slide; the picture ``hires`` of ``uns["spatial"]``.
+    the library id, else the only one in the coordinate system of its spots, else the only element when there is one slide; the
+    picture ``hires`` of ``uns["spatial"]``, else ``lowres``. Where elements end in ``_full_image``, ``_hires_image`` and
+    ``_lowres_image``, as spatialdata-io names them, the largest is taken. Small pictures of one color are passed over.
 
     Raises
     ------
@@ -109,12 +116,14 @@ def image_source(
     GeometryError
         The transformation of the element is not a scale and a shift.
     """
-    n_slides = sum(1 for _ in iter_libraries(adata, library_key))
+    slides = dict(iter_libraries(adata, library_key))
     if image is not None:
-        return _given(image, library, n_slides)
-    name = _element_name(data, library, image_key, n_slides) if is_spatialdata(data) else None
-    if name is not None:
-        return _element(data, name, library)
+        return _given(image, library, len(slides))
+    if is_spatialdata(data):
+        systems = spot_systems(data, adata, slides.get(library, np.arange(0)))
+        name = _element_name(data, library, image_key, len(slides), systems)
+        if name is not None:
+            return element_source(data, name, library, systems)
     if image_key is not None:
         msg = "`image_key` names an element of a SpatialData, and this is an AnnData"
         raise InputError(msg, fix="hand in the image itself with `image=`", code="BI-35")
@@ -134,7 +143,9 @@ def _given(image: Any, library: str, n_slides: int) -> ImageSource:
     return ImageSource(image, "image")
 
 
-def _element_name(data: Any, library: str, image_key: str | Mapping[str, str] | None, n_slides: int) -> str | None:
+def _element_name(
+    data: Any, library: str, image_key: str | Mapping[str, str] | None, n_slides: int, systems: Sequence[str]
+) -> str | None:
     names = list(data.images)
     wanted = image_key.get(library) if isinstance(image_key, Mapping) else image_key
     if wanted is not None:
@@ -148,7 +159,10 @@ def _element_name(data: Any, library: str, image_key: str | Mapping[str, str] | 
         return wanted
     if library + Key.element.IMAGE in names:
         return library + Key.element.IMAGE
-    fitting = [name for name in names if name.startswith(f"{library}_")] or (names if n_slides == 1 else [])
+    fitting = [name for name in names if name.startswith(f"{library}_")]
+    fitting = fitting or [name for name in names if not _systems_of(data, name).isdisjoint(systems)]
+    fitting = fitting or (names if n_slides == 1 else [])
+    fitting = _largest(data, fitting) or fitting
     if len(fitting) > 1:
         msg = f"{len(fitting)} images could be that of slide {library!r}"
         fix = f"name the one of highest resolution: `image_key={fitting[0]!r}`"
@@ -156,11 +170,57 @@ def _element_name(data: Any, library: str, image_key: str | Mapping[str, str] | 
     return fitting[0] if fitting else None
 
 
-def _element(data: Any, name: str, library: str) -> ImageSource:
+def _systems_of(data: Any, name: str) -> set[str]:
+    from spatialdata.transformations import get_transformation
+
+    return set(get_transformation(data.images[name], get_all=True))
+
+
+def _largest(data: Any, names: Sequence[str]) -> list[str]:
+    """Of a picture that is there in several sizes, the largest that shows something."""
+    ranked = [[name for name in names if name.endswith(suffix)] for suffix in SIZES]
+    shown = [same for same in ranked if same and not (len(same) == 1 and _is_blank(data.images[same[0]]))]
+    return next(iter(shown), [])
+
+
+def _is_blank(picture: Any) -> bool:
+    """Tell a small picture of one color, alpha aside; test data are often stripped to such."""
+    pixels = getattr(picture, "data", picture) if hasattr(picture, "dims") else picture
+    if not hasattr(pixels, "shape") or np.prod(pixels.shape) > BLANK_LOOKED_AT or len(pixels.shape) != 3:
+        return False
+    color = np.asarray(pixels[:3] if hasattr(picture, "dims") and picture.dims[0] == "c" else pixels[..., :3])
+    return bool(color.size and color.min() == color.max())
+
+
+def element_source(data: Any, name: str, library: str, systems: Sequence[str] = ()) -> ImageSource:
+    """Find how an image element lies in the coordinate system of a slide.
+
+    Parameters
+    ----------
+    data
+        SpatialData.
+    name
+        Name of the element.
+    library
+        Name of the slide; its own coordinate system, else one of ``systems``, else ``"global"``, else the only one there is.
+    systems
+        Coordinate systems of its spots.
+
+    Returns
+    -------
+    The image with its scale and shift.
+
+    Raises
+    ------
+    InputError
+        The coordinate system cannot be told.
+    GeometryError
+        The transformation is not a scale and a shift.
+    """
     from spatialdata.transformations import get_transformation
 
     known = get_transformation(data.images[name], get_all=True)
-    system = next((key for key in (library, "global") if key in known), None)
+    system = next((key for key in (library, *systems, "global") if key in known), None)
     if system is None:
         if len(known) != 1:
             msg = f"It cannot be told in which coordinate system the spots of slide {library!r} lie"
@@ -185,9 +245,11 @@ def _element(data: Any, name: str, library: str) -> ImageSource:
 def _squidpy_picture(data: Any, adata: AnnData, library: str) -> ImageSource:
     record = adata.uns.get(Key.uns.SPATIAL, {}).get(library, {})
     pictures, factors = record.get("images", {}), record.get("scalefactors", {})
-    if "hires" in pictures and "tissue_hires_scalef" in factors:
-        name = f'uns["{Key.uns.SPATIAL}"]["{library}"]["images"]["hires"]'
-        return ImageSource(pictures["hires"], name, float(factors["tissue_hires_scalef"]))
+    sizes = [size for size in ("hires", "lowres") if size in pictures and f"tissue_{size}_scalef" in factors]
+    sizes = [size for size in sizes if not _is_blank(pictures[size])] or sizes
+    if sizes:
+        name = f'uns["{Key.uns.SPATIAL}"]["{library}"]["images"]["{sizes[0]}"]'
+        return ImageSource(pictures[sizes[0]], name, float(factors[f"tissue_{sizes[0]}_scalef"]))
     where = (
         f"images present: {first_names(data.images, 8)}"
         if is_spatialdata(data)
