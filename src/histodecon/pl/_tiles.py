@@ -211,7 +211,7 @@ def _draw_map(ax: Axes, adata: AnnData, tissue: Tissue, chosen: np.ndarray, size
 
 def _draw_tile(ax: Axes, tile: np.ndarray, size_px: float, title: str) -> None:
     ax.imshow(tile, extent=(0, size_px, size_px, 0), interpolation="antialiased")
-    room = ax.get_position().width * ax.figure.get_figwidth() * 72  # points
+    room = ax.get_window_extent().width * 72 / ax.figure.dpi  # points
     ax.set_title(title, fontsize=min(7.5, max(4.0, room / (0.62 * max(map(len, title.splitlines()))))))
     ax.set_xticks([])
     ax.set_yticks([])
