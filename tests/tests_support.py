@@ -24,6 +24,8 @@ def _feed(sha: Any, value: Any, *, loose: bool) -> None:
                 value[column].astype(str if value[column].dtype.kind not in "fiub" else value[column].dtype).to_numpy(),
                 loose=loose,
             )
+    elif loose and isinstance(value, list):  # spatialdata's own record holds a list, which comes back as an array
+        _feed(sha, np.array(value, dtype=object), loose=loose)
     elif sp.issparse(value):
         _feed(sha, value.toarray(), loose=loose)
     elif hasattr(value, "compute"):
