@@ -104,9 +104,15 @@ def cross_validate(
     labels = obs_column(adata, groupby)
     _check_groups(labels, data, groupby)
     learners = list(dict.fromkeys([learner, *baselines]))
-    settings = {"transform": transform, "device": device, "random_state": random_state}
     models = {
-        name: AbundanceRegressor(name, params=params if name == learner else None, **settings) for name in learners
+        name: AbundanceRegressor(
+            name,
+            params=params if name == learner else None,
+            transform=transform,
+            device=device,
+            random_state=random_state,
+        )
+        for name in learners
     }
     for name in learners:  # a misspelled name or parameter answers before the first fold
         get_learner(name).build(models[name].params)

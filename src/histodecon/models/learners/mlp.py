@@ -59,7 +59,7 @@ class MlpLearner(Learner):
         targets = torch.as_tensor(Y, dtype=torch.float32, device=device)
         rng = np.random.default_rng(context.random_state)
         held_in = held_in_rows(groups, self.params["n_networks"], rng)
-        start = _RidgeStart(X, Y, groups, self.params["hidden"] // 2) if self.params["start"] == "ridge" else None
+        start = _RidgeStart(X, Y, groups, self.params["hidden"] // 2) if self.params["start"] != "random" else None
         self.networks_, histories = [], []
         with _progress(len(held_in), self.params["max_epochs"], show=context.show_progress_bar) as bar:
             for rows in held_in:
@@ -232,8 +232,8 @@ CARD = LearnerCard(
     cls=MlpLearner,
     defaults={
         "hidden": 256,
-        "n_networks": 5,
-        "dropout": 0.2,
+        "n_networks": 6,
+        "dropout": 0.5,
         "input_dropout": 0.2,
         "learning_rate": 1e-3,
         "weight_decay": 0.01,

@@ -1,0 +1,50 @@
+"""Embeddings are recognized by recipe and order, never by width."""
+
+from __future__ import annotations
+
+import pytest
+
+import histodecon as hd
+from histodecon.models import EncoderRecord
+from histodecon.models._records import check_records, check_same_encoders, describe
+
+CONCH = EncoderRecord("X_conch", "conch", 512, "c" * 64, "CC-BY-NC-ND-4.0")
+UNI = EncoderRecord("X_uni", "uni", 1024, "u" * 64, "CC-BY-NC-ND-4.0")
+UNI2 = EncoderRecord("X_uni2h", "uni2h", 1536, "2" * 64)
+
+
+def test_the_same_encoders_pass_under_another_key() -> None:
+    check_same_encoders([CONCH, UNI], [EncoderRecord("mine", "conch", 512, "c" * 64), UNI])
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ([UNI], "BI-44"),
+        ([UNI2], "BI-44"),
+        ([EncoderRecord("X_conch", "conch", 512, "other"), UNI], "BI-45"),
+        ([UNI, CONCH], "BI-46"),
+    ],
+)
+def test_other_encoders_are_refused(given: list[EncoderRecord], code: str) -> None:
+    with pytest.raises(hd.ModelMismatchError, match=code) as caught:
+        check_same_encoders([CONCH, UNI], given)
+    assert "1536 = conch(512) + uni(1024)" in str(caught.value)
+
+
+def test_equal_width_and_other_recipe_is_refused() -> None:
+    twin = EncoderRecord("X_other", "other", 1536, "o" * 64)
+    with pytest.raises(hd.ModelMismatchError, match="BI-45"):
+        check_same_encoders([UNI2], [twin])
+
+
+def test_records_survive_as_dict() -> None:
+    assert EncoderRecord.from_dict(CONCH.to_dict()) == CONCH
+    assert EncoderRecord.from_dict({"key": "X_a", "encoder": "a", "width": 3}).name == "a"
+
+
+def test_widths_must_add_up() -> None:
+    check_records([CONCH, UNI], 1536)
+    with pytest.raises(hd.InputError, match=r"1536 = conch"):
+        check_records([CONCH, UNI], 1500)
+    assert describe([UNI]) == "1024 = uni(1024)"
