@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from histodecon._core import Key, ResolutionError, safe_key, uns_branch
+from histodecon.images import VISIUM_SPOT_UM
 from histodecon.images._scale import USER, Estimate, choose_mpp, measured_mpp
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+_BIN = re.compile(r"^s_(\d{3})um_\d+_\d+")
+"""Barcodes of Visium HD; they tell the side of a bin."""
 
 
 def resolve_mpp(
@@ -42,7 +47,7 @@ def resolve_mpp(
 
     Returns
     -------
-    µm per pixel, and its source: ``"user"``, that of the reader, ``"array fit"``, ``"spot pitch"``, ``"spot diameter"`` or
+    µm per pixel, and its source: ``"user"``, that of the reader, ``"Visium HD"``, ``"array fit"``, ``"spot pitch"``, ``"spot diameter"`` or
     ``"image file"``.
 
     Raises
@@ -64,21 +69,29 @@ def _stated(adata: AnnData, library: str, mpp: float | Mapping[str, float] | Non
     record = uns_branch(adata, Key.uns.SLIDES).get(safe_key(library), {})
     if "mpp" in record:
         yield float(record["mpp"]), str(record.get("mpp_source", "reader"))
+    factors = _scalefactors(adata, library)
+    if not record and factors.get("microns_per_pixel"):
+        yield float(factors["microns_per_pixel"]), "Visium HD"
 
 
 def _read_off(
     adata: AnnData, library: str, rows: np.ndarray, xy: np.ndarray, image_mpp: float | None
 ) -> list[Estimate]:
     record = uns_branch(adata, Key.uns.SLIDES).get(safe_key(library), {})
-    factors = adata.uns.get(Key.uns.SPATIAL, {}).get(library, {}).get("scalefactors", {})
+    side = _BIN.match(str(adata.obs_names[rows[0]]))
     return measured_mpp(
         xy,
         array_row=_places(adata, "array_row", rows),
         array_col=_places(adata, "array_col", rows),
-        pitch_um=record.get("pitch_um"),
-        spot_px=None if record else factors.get("spot_diameter_fullres"),
+        pitch_um=float(side[1]) if side else record.get("pitch_um"),
+        spot_px=None if record else _scalefactors(adata, library).get("spot_diameter_fullres"),
+        spot_um=float(side[1]) if side else VISIUM_SPOT_UM,
         image_mpp=image_mpp,
     )
+
+
+def _scalefactors(adata: AnnData, library: str) -> Mapping[str, float]:
+    return adata.uns.get(Key.uns.SPATIAL, {}).get(library, {}).get("scalefactors", {})
 
 
 def _places(adata: AnnData, column: str, rows: np.ndarray) -> np.ndarray | None:
