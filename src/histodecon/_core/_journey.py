@@ -54,6 +54,13 @@ JOURNEY = (
         "float (n, 2), x then y, full-resolution pixels",
     ),
     JourneyStep(
+        ("io.read_slide",),
+        ("files",),
+        ('images["{library}_image"]', f'attrs["{Key.uns.ROOT}"]["{Key.uns.SLIDES}"]'),
+        (),
+        "image in full-resolution pixels, mpp and its source; no table",
+    ),
+    JourneyStep(
         ("pp.tile_spots",),
         (f'obsm["{Key.obsm.SPATIAL}"]', "image"),
         (
@@ -64,6 +71,24 @@ JOURNEY = (
         ),
         ('shapes["{library}_tiles"]',),
         "per slide: mpp, its source, tile size in µm and pixels; fractions in [0, 1]; flags, no spot is dropped",
+    ),
+    JourneyStep(
+        ("pp.tile_grid",),
+        ("image", f'attrs["{Key.uns.ROOT}"]["{Key.uns.SLIDES}"]'),
+        (
+            'shapes["{library}_spots"]',
+            'shapes["{library}_tiles"]',
+            f'obsm["{Key.obsm.SPATIAL}"]',
+            f'obs["{Key.obs.LIBRARY}"]',
+            f'uns["{Key.uns.SPATIAL}"]',
+            f'{_ROOT}["{Key.uns.SLIDES}"]',
+            f'{_ROOT}["{Key.uns.TILES}"]',
+            f'obs["{Key.obs.TISSUE_FRACTION}"]',
+            f'obs["{Key.obs.IN_TISSUE_TILE}"]',
+            f'obs["{Key.obs.TILE_PADDING}"]',
+        ),
+        (f'obs["{Key.obs.PATIENT}"]',),
+        "a table of tiles on a grid, only where there is tissue, without genes: for slides without spots",
     ),
     JourneyStep(
         ("pp.embed_tiles",),

@@ -47,8 +47,24 @@ def tissue_fraction(tiles: np.ndarray, *, green_density: float = GREEN_DENSITY) 
     if tiles.dtype != np.uint8 or tiles.ndim != 4 or tiles.shape[3] != 3:
         msg = "Tiles must be uint8 of shape (n, height, width, 3)"
         raise ImageError(msg, where=f"dtype {tiles.dtype}, shape {tiles.shape}", code="BI-24")
-    red, green, blue = tiles[..., 0], tiles[..., 1], tiles[..., 2]
+    return stained(tiles, green_density=green_density).mean(axis=(1, 2), dtype=np.float64)
+
+
+def stained(pixels: np.ndarray, *, green_density: float = GREEN_DENSITY) -> np.ndarray:
+    """Tell which pixels are stained tissue, as :func:`tissue_fraction` counts them.
+
+    Parameters
+    ----------
+    pixels
+        uint8 (..., 3).
+    green_density
+        As in :func:`tissue_fraction`.
+
+    Returns
+    -------
+    bool (...).
+    """
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
     strongest = np.maximum(np.maximum(red, green), blue)
     weakest = np.minimum(np.minimum(red, green), blue)
-    stained = (green <= 255 * 10**-green_density) & (strongest - weakest >= MIN_CHROMA)
-    return stained.mean(axis=(1, 2), dtype=np.float64)
+    return (green <= 255 * 10**-green_density) & (strongest - weakest >= MIN_CHROMA)

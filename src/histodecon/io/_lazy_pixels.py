@@ -25,19 +25,22 @@ class LazyPixels:
         What :func:`histodecon.images.open_image` opens.
     width, height
         Its size.
+    level
+        Which level of a pyramid is read; 0 is the image itself.
     """
 
     dtype = np.dtype(np.uint8)
     ndim = 3
 
-    def __init__(self, source: Any, width: int, height: int) -> None:
+    def __init__(self, source: Any, width: int, height: int, *, level: int = 0) -> None:
         self.source = source
+        self.level = level
         self.shape = (height, width, 3)
         self._image: SlideImage | None = None
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"source": self.source, "shape": self.shape}
+        return {"source": self.source, "shape": self.shape, "level": self.level}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _image=None, _lock=threading.Lock())
@@ -49,7 +52,8 @@ class LazyPixels:
         with self._lock:
             if self._image is None:
                 self._image = open_image(self.source)
-            return self._image.read(x0, y0, x1 - x0, y1 - y0)[:, :, colors]
+            image = self._image if self.level == 0 else self._image.levels[self.level - 1][1]
+            return image.read(x0, y0, x1 - x0, y1 - y0)[:, :, colors]
 
 
 def pixels_of(source: Any, image: SlideImage) -> Any:
@@ -68,10 +72,33 @@ def pixels_of(source: Any, image: SlideImage) -> Any:
     """
     if image.chunk_edges is None:
         return image.read(0, 0, image.width, image.height)
+    return _lazily(source, image, 0)
+
+
+def levels_of(source: Any, image: SlideImage) -> list[Any]:
+    """Return the pixels of all levels of an image, as :func:`pixels_of` does.
+
+    Parameters
+    ----------
+    source
+        What the image was opened from.
+    image
+        The opened image.
+
+    Returns
+    -------
+    uint8 (height, width, 3) for each level, the largest first.
+    """
+    smaller = [_lazily(source, level, n) for n, (_, level) in enumerate(image.levels, start=1)]
+    return [pixels_of(source, image), *smaller]
+
+
+def _lazily(source: Any, image: SlideImage, level: int) -> Any:
     import dask.array as da
 
-    chunks = tuple(_chunks(edges) for edges in image.chunk_edges)
-    lazy = LazyPixels(source, image.width, image.height)
+    edges = image.chunk_edges or ([0, image.height], [0, image.width])
+    chunks = tuple(_chunks(axis) for axis in edges)
+    lazy = LazyPixels(source, image.width, image.height, level=level)
     return da.from_array(lazy, chunks=(*chunks, (3,)), name=False, meta=np.empty((0, 0, 0), np.uint8))
 
 

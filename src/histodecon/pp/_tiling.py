@@ -1,0 +1,231 @@
+"""Tiles of one slide: laid, measured and written, for spots and for grids alike."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histodecon import images
+from histodecon._core import ImageSource, InputError, Key, ResolutionWarning, safe_key, set_uns_branch
+from histodecon.images._placement import measure_tissue
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+TISSUE_THRESHOLD = 0.1
+FEW_PIXELS = 56
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Tiles of one slide.
+
+    Parameters
+    ----------
+    rows
+        Rows of the table, shape (n,).
+    source
+        The image.
+    boxes
+        Upper-left pixels in the image, shape (n, 2).
+    box_px
+        Side of a tile in the image.
+    tissue, padding
+        Stained part, and part outside the image, shape (n,).
+    record
+        What is kept in ``uns``.
+    """
+
+    rows: np.ndarray
+    source: ImageSource
+    boxes: np.ndarray
+    box_px: int
+    tissue: np.ndarray
+    padding: np.ndarray
+    record: dict[str, Any]
+
+    def only(self, keep: np.ndarray) -> Tiling:
+        """Keep some tiles.
+
+        Parameters
+        ----------
+        keep
+            bool (n,).
+
+        Returns
+        -------
+        The tiles, their rows numbered from 0.
+        """
+        tissue, padding = self.tissue[keep], self.padding[keep]
+        record = self.record | {"n_tissue": len(tissue), "n_padded": int((padding > 0).sum())}
+        rows = np.arange(len(tissue))
+        return replace(self, rows=rows, boxes=self.boxes[keep], tissue=tissue, padding=padding, record=record)
+
+    def at(self, rows: np.ndarray) -> Tiling:
+        """Say where the tiles stand in a table.
+
+        Parameters
+        ----------
+        rows
+            int (n,).
+
+        Returns
+        -------
+        The same tiles.
+        """
+        return replace(self, rows=rows)
+
+
+def check_sizes(size_um: float, size_px: int | None, tissue_threshold: float) -> None:
+    """Refuse sizes that no tile can have.
+
+    Parameters
+    ----------
+    size_um, size_px, tissue_threshold
+        As in :func:`histodecon.pp.tile_spots`.
+
+    Raises
+    ------
+    InputError
+        One is out of range.
+    """
+    if size_px is not None and (int(size_px) != size_px or size_px < 1):
+        msg = f"`size_px` must be a whole number above 0, not {size_px}"
+        raise InputError(msg, fix="`size_px=224`")
+    if not (np.isfinite(size_um) and size_um > 0):
+        msg = f"`size_um` must be above 0, not {size_um}"
+        raise InputError(msg, fix="`size_um=112`")
+    if not 0 <= tissue_threshold <= 1:
+        msg = f"`tissue_threshold` is a part of a tile, between 0 and 1, not {tissue_threshold}"
+        raise InputError(msg, fix=f"`tissue_threshold={TISSUE_THRESHOLD}`")
+
+
+def lay_tiles(
+    image: images.SlideImage,
+    source: ImageSource,
+    rows: np.ndarray,
+    xy: np.ndarray,
+    library: str,
+    scale: tuple[float, str],
+    size_um: float,
+    size_px: int | None,
+    threshold: float,
+) -> Tiling:
+    """Lay a tile on every place, and measure it.
+
+    Parameters
+    ----------
+    image
+        The opened image.
+    source
+        Where it lies.
+    rows
+        Rows of the table, shape (n,).
+    xy
+        Centers, shape (n, 2), full-resolution pixels.
+    library
+        Name of the slide.
+    scale
+        µm per full-resolution pixel, and where that came from.
+    size_um, size_px, threshold
+        As in :func:`histodecon.pp.tile_spots`.
+
+    Returns
+    -------
+    The tiles.
+
+    Warns
+    -----
+    ResolutionWarning
+        Only a small picture is there.
+    """
+    mpp, mpp_source = scale
+    size = max(1, round(size_um / mpp)) if size_px is None else int(size_px)
+    box_px = max(1, round(size * source.scale))
+    if source.scale < 1 and box_px < FEW_PIXELS:
+        _warn_few_pixels(library, source, size * mpp, box_px)
+    centers = source.to_pixels(xy)
+    tissue = measure_tissue(image, centers, box_px)
+    padding = images.padding_fraction(centers, box_px, image.width, image.height)
+    record = {
+        "mpp": mpp,
+        "mpp_source": mpp_source,
+        "size_px": size,
+        "size_um": float(size_um) if size_px is None else size * mpp,
+        "size_unit": "um" if size_px is None else "px",
+        "tissue_threshold": float(threshold),
+        "n_tissue": int((tissue >= threshold).sum()),
+        "n_padded": int((padding > 0).sum()),
+        "image": source.name,
+        "image_scale": source.scale,
+        "image_digest": image.digest(),
+    }
+    return Tiling(rows, source, images.tile_boxes(centers, box_px), box_px, tissue, padding, record)
+
+
+def _warn_few_pixels(library: str, source: ImageSource, size_um: float, box_px: int) -> None:
+    warnings.warn(
+        f"Slide {library!r}: only {source.name} was found, where a tile of {size_um:.4g} µm has {box_px} px. "
+        "Cells cannot be told apart at this scale: hand in the full-resolution image with `image=`.",
+        ResolutionWarning,
+        stacklevel=5,
+    )
+
+
+def write_tilings(adata: AnnData, tilings: Mapping[str, Tiling]) -> None:
+    """Write tissue, padding and records into a table.
+
+    Parameters
+    ----------
+    adata
+        The table.
+    tilings
+        Tiles by library id; together they have every row.
+    """
+    tissue, padding = np.empty(adata.n_obs), np.empty(adata.n_obs)
+    flag = np.empty(adata.n_obs, dtype=bool)
+    for tiling in tilings.values():
+        tissue[tiling.rows], padding[tiling.rows] = tiling.tissue, tiling.padding
+        flag[tiling.rows] = tiling.tissue >= tiling.record["tissue_threshold"]
+    adata.obs[Key.obs.TISSUE_FRACTION] = tissue
+    adata.obs[Key.obs.IN_TISSUE_TILE] = flag
+    adata.obs[Key.obs.TILE_PADDING] = padding
+    set_uns_branch(adata, Key.uns.TILES, {safe_key(library): tiling.record for library, tiling in tilings.items()})
+
+
+def tile_squares(data: Any, adata: AnnData, library: str, tiling: Tiling) -> Any:
+    """Make the squares of a slide's tiles.
+
+    Parameters
+    ----------
+    data
+        SpatialData.
+    adata
+        Its table.
+    library
+        Name of the slide.
+    tiling
+        Its tiles.
+
+    Returns
+    -------
+    Shapes element in full-resolution pixels, index as in the instance column of the table.
+    """
+    import geopandas as gpd
+    import shapely
+    from spatialdata.models import ShapesModel
+    from spatialdata.transformations import Identity
+
+    low = tiling.source.to_fullres(tiling.boxes)
+    high = tiling.source.to_fullres(tiling.boxes + tiling.box_px)
+    instance = adata.uns.get("spatialdata_attrs", {}).get("instance_key")
+    names = adata.obs[instance] if instance in adata.obs else adata.obs_names.to_series()
+    system = tiling.source.coordinate_system or (library if library in data.coordinate_systems else "global")
+    frame = gpd.GeoDataFrame(
+        geometry=shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1]), index=names.iloc[tiling.rows].to_numpy()
+    )
+    return ShapesModel.parse(frame, transformations={system: Identity()})
