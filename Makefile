@@ -15,7 +15,7 @@ lint types docs unit: export OMP_NUM_THREADS = 1
 lint types docs unit: export OPENBLAS_NUM_THREADS = 1
 lint types docs unit: export MKL_NUM_THREADS = 1
 lint types docs unit: export HF_HUB_OFFLINE = 1
-lint types docs unit: export MPLBACKEND = agg
+unit: export MPLBACKEND = agg
 lint types docs unit: export HISTODECON_SHARED := $(abspath $(HISTODECON_SHARED))
 
 help:

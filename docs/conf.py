@@ -65,6 +65,7 @@ nb_execution_excludepatterns = ["generated/tutorials/02*"]
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress bars and what other packages say while they are imported
 
 intersphinx_mapping = reachable(
     {

@@ -35,48 +35,63 @@ def predicted_cohort():
     return sdata, held
 
 
-def draw_spots(ax, adata, values, radius, **colors):
-    circles = [plt.Circle(center, radius) for center in adata.obsm["spatial"]]
-    drawn = mpl.collections.PatchCollection(circles, **colors)
-    drawn.set_array(values)
+def draw_spots(ax, adata, radius, **style):
+    drawn = mpl.collections.PatchCollection([plt.Circle(center, radius) for center in adata.obsm["spatial"]], **style)
     ax.add_collection(drawn)
     return drawn
 
 
+def draw_tissue(ax, image, adata, record, center=None, window_um=None) -> None:
+    """H&E with spots in their true size and one tile; the whole slide or a window of it."""
+    mpp = record["mpp"]
+    ax.imshow(image, interpolation="antialiased")
+    ring = {"facecolor": "none", "edgecolor": "black", "linewidth": 0.7}
+    draw_spots(ax, adata, record["spot_diameter_um"] / mpp / 2, **ring)
+    middle, side = adata.obsm["spatial"][center], 112 / mpp
+    ax.add_patch(plt.Rectangle(middle - side / 2, side, side, fill=False, linewidth=1.8, edgecolor="#00702e"))
+    if window_um:
+        half = window_um / mpp / 2
+        ax.set(xlim=middle[0] + np.array([-half, half]), ylim=middle[1] + np.array([half, -half]))
+
+
 def main() -> None:
     sdata, adata = predicted_cohort()
-    library, record = next(
-        iter((k, v) for k, v in adata.uns["histodecon"]["slides"].items() if k in set(adata.obs["library_id"]))
-    )
+    library = str(adata.obs["library_id"].iloc[0])
+    record = adata.uns["histodecon"]["slides"][library]
     image = np.moveaxis(sdata.images[f"{library}_image"].to_numpy(), 0, 2)
-    radius = record["spot_diameter_um"] / record["mpp"] / 2
-    truth, predicted = adata.obsm["true_abundance"], adata.obsm["predicted_abundance"]
-    top = float(np.quantile(truth[CELL_TYPE], 0.99))
+    cells = hd.get.abundance(adata, layers={"drawn": "true_abundance", "predicted": "predicted_abundance"})
+    values = {layer: cells.obs_vector(CELL_TYPE, layer=layer) for layer in cells.layers}
+    top = float(np.quantile(values["drawn"], 0.99))
 
-    figure, axes = plt.subplots(1, 4, figsize=(15, 3.9), layout="constrained", width_ratios=(1, 1, 1, 1.15))
-    axes[0].imshow(image, interpolation="antialiased")
-    axes[0].set_title("H&E and spots")
-    rings = [plt.Circle(center, radius) for center in adata.obsm["spatial"]]
-    axes[0].add_collection(mpl.collections.PatchCollection(rings, facecolor="none", edgecolor="black", linewidth=0.6))
-    for ax, table, title in ((axes[1], truth, "drawn"), (axes[2], predicted, "predicted from H&E")):
-        spots = draw_spots(ax, adata, table[CELL_TYPE], radius * 1.4, cmap="magma_r", clim=(0, top), edgecolor="none")
-        ax.set_title(f"{CELL_TYPE}, {title}")
-    figure.colorbar(spots, ax=axes[2], label="cells per spot", shrink=0.8)
-    for ax in axes[:3]:
-        ax.set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0), xticks=[], yticks=[], aspect="equal")
+    figure = plt.figure(figsize=(12, 5.6), layout="constrained")
+    axes = figure.subplot_mosaic([["slide", "drawn", "tile"], ["slide", "predicted", "map"]], width_ratios=(2, 1, 1))
+    xy = adata.obsm["spatial"]
+    border = int(np.argmin(np.abs(values["drawn"] - top / 2) + np.hypot(*(xy - xy.mean(axis=0)).T) / 400))
+    draw_tissue(axes["slide"], image, adata, record, center=border)
+    axes["slide"].set_title("H&E of a patient the model never saw, with spots")
+    draw_tissue(axes["tile"], image, adata, record, center=border, window_um=260)
+    axes["tile"].set_title("a tile of 112 µm", fontsize=10)
+    for title, abundance in values.items():
+        colors = {"cmap": "magma_r", "clim": (0, top), "edgecolor": "none"}
+        spots = draw_spots(axes[title], adata, 48 / record["mpp"], **colors)
+        spots.set_array(abundance)
+        axes[title].set_title(f"{CELL_TYPE}: {title}", fontsize=10)
+        axes[title].set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0), aspect="equal")
+    figure.colorbar(spots, ax=[axes[title] for title in values], label="cells per spot", shrink=0.6)
+    for name in ("slide", "tile", *values):
+        axes[name].set(xticks=[], yticks=[])
 
     names = [str(name) for name in adata.uns["colocalization"]["names"]]
     R = adata.uns["colocalization"]["pooled"]["R"]
     limit = np.abs(R[~np.eye(len(R), dtype=bool)]).max()
-    shown = axes[3].imshow(R, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    axes[3].set(
-        xticks=range(len(names)), yticks=range(len(names)), yticklabels=names, title="colocalization, predicted"
-    )
-    axes[3].set_xticklabels(names, rotation=45, ha="right")
-    figure.colorbar(shown, ax=axes[3], label="Moran's R", shrink=0.8)
+    shown = axes["map"].imshow(R, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    axes["map"].set(xticks=[], yticks=range(len(names)))
+    axes["map"].set_yticklabels(names, fontsize=8)
+    axes["map"].set_title("who meets whom: Moran's R", fontsize=10)
+    figure.colorbar(shown, ax=axes["map"], shrink=0.9)
     OUT.parent.mkdir(exist_ok=True)
     figure.savefig(OUT, dpi=100)
-    Image.open(OUT).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(OUT, optimize=True)
+    Image.open(OUT).convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE).save(OUT, optimize=True)
     print(f"{OUT.name}: {OUT.stat().st_size / 1000:.0f} kB")
 
 
