@@ -28,9 +28,9 @@ def color_stats_names() -> list[str]:
     - stain: optical density of each channel (mean, sd); quantiles of hematoxylin and eosin after stain separation [1]_ and
       what is left over; their means in the middle of the tile; their correlation; unstained pixels (lumina, fat, glass)
       and pixels of dense eosin (blood), as parts of the tile;
-    - nuclei: how many there are per 1000 µm², by area (limits 22, 32, 46, 66, 95 µm²) and shape (longer than 1.7 times their
-      width or not), dark ones again by area, each in the middle and in the whole tile; mean and spread of their area, length, darkness,
-      grain, eosin around, crowding; response to blobs of 1.5 to 6.6 µm; nuclear area;
+    - nuclei: how many there are per 1000 µm², by size (about 16, 26, 38, 56, 80, 120 µm²) and shape (long: longer
+      than 1.4 to 2 times their width), and dark ones by size, each in the middle and in the whole tile; mean and spread of
+      their area, length, darkness, grain, eosin around, crowding; response to blobs of 1.5 to 6.6 µm; nuclear area;
     - texture: share of bands of detail (0.5 to 11 µm), coherence of fibers at 3, 8 and 20 µm, gray-level co-occurrence at
       1, 3 and 7 µm [2]_, local binary patterns [3]_.
 

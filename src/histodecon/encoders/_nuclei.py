@@ -13,11 +13,18 @@ Floats = NDArray[np.float32]
 EDGE_SIGMA_UM = 1.4
 """Scale of the Laplacian whose zero crossings are the borders of nuclei."""
 
-LEAST_DARK, LEAST_EDGE = 0.28, 0.03
+LEAST_DARK = 0.25
+MOST_SADDLE = 0.05
+"""Upward bend at which two nuclei are cut apart, in units of the darkness of the tile."""
+
 LEAST_AREA_UM2 = 9.0
-AREA_BINS_UM2 = (22.0, 32.0, 46.0, 66.0, 95.0)
-LONG = 1.7
-DARK = 0.8
+SIZES_UM2 = {"tiny": 16.0, "small": 26.0, "medium": 38.0, "large": 56.0, "huge": 80.0, "clump": 120.0}
+LONG = (1.4, 2.0)
+"""Long over short axis from which a nucleus begins to count as long, and from which it does in full."""
+
+DARK = (0.7, 0.9)
+"""The same for dark nuclei, by their mean darkness relative to the tile."""
+
 CELL_SIGMA_UM = 4.5
 """Scale of the surroundings of a nucleus, about its cell."""
 
@@ -25,7 +32,6 @@ BLOB_SIGMAS_UM = (1.5, 2.2, 3.2, 4.6, 6.6)
 EDGE_UM = 4.0
 """Width over which nuclei at the rim of the middle fade out."""
 
-_SIZES = ("tiny", "small", "medium", "large", "huge", "clump")
 USUAL = {"area": 40.0, "length": 1.5, "darkness": 0.7, "grain": 0.15, "eosin": 0.1, "crowding": 0.2}
 """A usual nucleus: area in µm², long over short axis, the rest as in :class:`Nuclei`."""
 
@@ -34,12 +40,11 @@ _MEANS = tuple(part for name in USUAL for part in ((name, f"{name}_sd") if name 
 
 NUCLEUS_NAMES = (
     *(
-        f"nuclei_{shape}_{size}_{where}"
+        f"nuclei_{kind}_{size}_{where}"
         for where in ("middle", "tile")
-        for shape in ("round", "long")
-        for size in _SIZES
+        for kind in ("round", "long", "dark")
+        for size in SIZES_UM2
     ),
-    *(f"nuclei_dark_{size}_{where}" for where in ("middle", "tile") for size in _SIZES),
     *(f"nucleus_{name}" for name in _MEANS),
     *(f"blob_{round(10 * sigma)}" for sigma in BLOB_SIGMAS_UM),
     *(f"blob_{round(10 * sigma)}_middle" for sigma in BLOB_SIGMAS_UM),
@@ -63,8 +68,8 @@ class Nuclei:
     crowding: NDArray[np.float64]
 
 
-def find_nuclei(dark: Floats, eosin: Floats, edge: Floats) -> tuple[Nuclei, NDArray[np.bool_]]:
-    """Find nuclei: connected pixels that are dark and inside a zero crossing of the Laplacian.
+def find_nuclei(dark: Floats, eosin: Floats) -> tuple[Nuclei, NDArray[np.bool_]]:
+    """Find nuclei: connected pixels that are dark, inside a zero crossing of the Laplacian, and on no saddle.
 
     Parameters
     ----------
@@ -72,14 +77,12 @@ def find_nuclei(dark: Floats, eosin: Floats, edge: Floats) -> tuple[Nuclei, NDAr
         Hematoxylin relative to each tile, (n, h, w), on pixels of 1 µm.
     eosin
         Amounts of eosin, (n, h, w).
-    edge
-        Negative Laplacian of ``dark`` at ``EDGE_SIGMA_UM``, in units of ``dark``.
 
     Returns
     -------
     The nuclei, and their pixels (n, h, w).
     """
-    mask = (dark > LEAST_DARK) & (edge > LEAST_EDGE)
+    mask = (dark > LEAST_DARK) & _domes(dark)
     in_plane = np.zeros((3, 3, 3), dtype=bool)
     in_plane[1] = ndimage.generate_binary_structure(2, 1)
     labels, count = ndimage.label(mask, structure=in_plane)
@@ -103,6 +106,17 @@ def find_nuclei(dark: Floats, eosin: Floats, edge: Floats) -> tuple[Nuclei, NDAr
     keep = area >= LEAST_AREA_UM2
     columns = (tile, my, mx, area.astype(np.float64), length, darkness, grain, around, crowding)
     return Nuclei(*(column[keep] for column in columns)), mask
+
+
+def _domes(dark: Floats) -> NDArray[np.bool_]:
+    """Pixels that bend down on the whole, and up in no direction: nuclei without the necks between them."""
+    padded = np.pad(_blurred(dark, EDGE_SIGMA_UM), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    center = padded[:, 1:-1, 1:-1]
+    down = padded[:, 2:, 1:-1] + padded[:, :-2, 1:-1] - 2 * center
+    across = padded[:, 1:-1, 2:] + padded[:, 1:-1, :-2] - 2 * center
+    corners = padded[:, 2:, 2:] + padded[:, :-2, :-2] - padded[:, 2:, :-2] - padded[:, :-2, 2:]
+    upward = (down + across) / 2 + np.hypot((down - across) / 2, corners / 4)
+    return (down + across < 0) & (upward < np.float32(MOST_SADDLE / EDGE_SIGMA_UM**2))
 
 
 def _elongation(vy: NDArray, vx: NDArray, cross: NDArray) -> NDArray:
@@ -139,29 +153,21 @@ def nucleus_features(dark: Floats, eosin: Floats, middle: Floats, radius: float)
     """
     n, height, width = dark.shape
     blobs = np.stack([np.maximum(_laplacian(dark, sigma), 0) for sigma in BLOB_SIGMAS_UM])
-    nuclei, mask = find_nuclei(dark, eosin, _laplacian(dark, EDGE_SIGMA_UM))
+    nuclei, mask = find_nuclei(dark, eosin)
     distance = np.hypot(nuclei.y - (height - 1) / 2, nuclei.x - (width - 1) / 2)
     inside = np.clip((radius - distance) / EDGE_UM + 0.5, 0, 1)
-    size = np.digitize(nuclei.area, AREA_BINS_UM2)
-    n_sizes = len(AREA_BINS_UM2) + 1
-    shape = (nuclei.length > LONG) * n_sizes + size
-    isdark = nuclei.darkness > DARK
-    per_mm = 1000.0 / (height * width), 1000.0 / (np.pi * radius**2)
-
-    def count(kind: NDArray, kinds: int, weights: NDArray) -> NDArray:
-        return np.bincount(nuclei.tile * kinds + kind, weights, n * kinds).reshape(n, kinds)
-
-    ones = np.ones(len(distance))
+    long = np.clip((nuclei.length - LONG[0]) / (LONG[1] - LONG[0]), 0, 1)
+    black = np.clip((nuclei.darkness - DARK[0]) / (DARK[1] - DARK[0]), 0, 1)
+    kinds = (1 - long, long, black)
+    middle_um2, tile_um2 = np.pi * radius**2, float(height * width)
     columns = [
-        count(shape, 2 * n_sizes, inside) * per_mm[1],
-        count(shape, 2 * n_sizes, ones) * per_mm[0],
-        count(size, n_sizes, inside * isdark) * per_mm[1],
-        count(size, n_sizes, ones * isdark) * per_mm[0],
+        *(_by_size(nuclei, inside * kind, n) * (1000 / middle_um2) for kind in kinds),
+        *(_by_size(nuclei, kind, n) * (1000 / tile_um2) for kind in kinds),
         _means(nuclei, inside + 0.25, n),
         blobs.mean(axis=(2, 3)).T * 10,
-        np.einsum("snhw,hw->ns", blobs, middle) * 10,
+        (blobs * middle).sum(axis=(2, 3)).T * 10,
         mask.mean(axis=(1, 2))[:, None],
-        np.einsum("nhw,hw->n", mask, middle)[:, None],
+        (mask * middle).sum(axis=(1, 2))[:, None],
     ]
     return np.concatenate(columns, axis=1, dtype=np.float32)
 
@@ -171,6 +177,17 @@ def _laplacian(layer: Floats, sigma: float) -> Floats:
     padded = np.pad(_blurred(layer, sigma), ((0, 0), (1, 1), (1, 1)), mode="edge")
     around = padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1] + padded[:, 1:-1, :-2] + padded[:, 1:-1, 2:]
     return np.float32(sigma**2) * (4 * padded[:, 1:-1, 1:-1] - around)
+
+
+def _by_size(nuclei: Nuclei, weight: NDArray, n: int) -> NDArray:
+    """Count nuclei by size; one between two sizes counts for both in part."""
+    sizes = len(SIZES_UM2)
+    place = np.interp(np.log(nuclei.area), np.log(list(SIZES_UM2.values())), np.arange(sizes))
+    lower = np.minimum(place.astype(np.intp), sizes - 2)
+    upper = place - lower
+    index = nuclei.tile * sizes + lower
+    counts = np.bincount(index, weight * (1 - upper), n * sizes) + np.bincount(index + 1, weight * upper, n * sizes)
+    return counts.reshape(n, sizes)
 
 
 def _means(nuclei: Nuclei, weight: NDArray, n: int) -> NDArray:

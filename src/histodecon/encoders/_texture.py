@@ -94,7 +94,7 @@ def _fibers(eosin: Floats, middle: Floats) -> Floats:
     for sigma in FIBER_SIGMAS_UM:
         parts = _blurred(parts, np.sqrt(sigma**2 - reached**2) / pixel)
         coherence = _coherence(parts)
-        columns += [coherence.mean(axis=(1, 2)), np.einsum("nhw,hw->n", coherence, weight)]
+        columns += [coherence.mean(axis=(1, 2)), (coherence * weight).sum(axis=(1, 2))]
         reached = sigma
         if sigma >= 3 * pixel and pixel < COARSEST_UM:
             parts, weight, pixel = halved(parts), halved(weight) * 4, 2 * pixel

@@ -152,11 +152,11 @@ def _read_torch(path: Path) -> dict[str, torch.Tensor]:
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+        blocked = [line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "Can only" in line]
+        if blocked:
             msg = f"{path.name} holds more than tensors"
-            where = str(error).strip().splitlines()[-1]
             raise UnsafeFileError(
-                msg, where=where, why="it could run code when opened", fix=_CONVERT, code="BI-83"
+                msg, where=blocked[0], why="it could run code when opened", fix=_CONVERT, code="BI-83"
             ) from error
         _refuse("The weight file is damaged or cut off", path, type(error).__name__, "BI-79")
     except (RuntimeError, EOFError, OSError, ValueError, KeyError):
