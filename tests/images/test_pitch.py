@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from histodecon import images
+from histodecon.images._pitch import lattice_axes
 
 
 def square(pitch: float, jitter: float = 0.0, angle: float = 0.0):
@@ -71,3 +72,10 @@ def test_her2st(shared_data):
         expected = 0.917 if path.name.startswith("A") else 0.687
         assert images.spot_pitch(xy).mpp() == pytest.approx(expected, rel=0.01), path.name
         assert images.lattice_pitch(xy, spots["y"], spots["x"]).mpp() == pytest.approx(expected, rel=0.01), path.name
+
+
+def test_steps_of_the_array():
+    row, col = (index.ravel() for index in np.indices((5, 7)))
+    steps = np.array([[3.0, 1.0], [-1.0, 3.0]])
+    xy = np.column_stack([col, row]) @ steps + [100, 50]
+    np.testing.assert_allclose(lattice_axes(xy, row, col), steps, atol=1e-12)

@@ -123,7 +123,7 @@ def test_outs_is_found_and_named_after_its_run(tmp_path):
 
 def test_the_raw_matrix_is_read_where_there_is_no_other(tmp_path):
     folder(tmp_path / "S1", kind="raw_feature_bc_matrix", counted=spots())
-    with pytest.warns(DroppedSpotsWarning, match=r"'S1': 12 spots.*in_tissue = 0.*'ACGT0000-1'"):
+    with pytest.warns(DroppedSpotsWarning, match=r"BI-39.*'S1': 12 spots.*in_tissue = 0.*'ACGT0000-1'"):
         adata = hd.io.read_visium(tmp_path / "S1")["table"]
     assert adata.n_obs == 108
     assert adata.uns["histodecon"]["slides"]["S1"]["n_outside_tissue"] == 12
@@ -356,7 +356,7 @@ def test_bi03_barcodes_without_position(tmp_path, how):
     match = r"BI-03.*4 of 108: 'ACGT0020-1', 'ACGT0021-1', 'ACGT0022-1' and 1 more.*drop_unplaced=True"
     with pytest.raises(AlignmentError, match=match):
         hd.io.read_visium(path)
-    with pytest.warns(DroppedSpotsWarning, match="4 spots.*no position"):
+    with pytest.warns(DroppedSpotsWarning, match=r"BI-03.*4 spots.*no position"):
         adata = hd.io.read_visium(path, drop_unplaced=True)["table"]
     assert adata.n_obs == 104
     assert np.isfinite(adata.obsm["spatial"]).all()

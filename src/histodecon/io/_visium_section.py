@@ -142,7 +142,7 @@ def _kept(
             raise AlignmentError(
                 msg, where=where, why=why, fix="leave them out with `drop_unplaced=True`", code="BI-03"
             )
-        _warn_dropped(library_id, barcodes[~known], "they have no position")
+        _warn_dropped(library_id, barcodes[~known], "they have no position", "BI-03")
     found = barcodes[known]
     tissue = positions.loc[found, "in_tissue"].to_numpy()
     if not in_tissue_only or tissue.all():
@@ -151,12 +151,12 @@ def _kept(
         msg = f"Slide {library_id!r} has 0 spots on tissue"
         where = f"in_tissue is 0 for all {len(found)} spots with counts"
         raise InputError(msg, where=where, fix="`in_tissue_only=False` keeps them", code="BI-31")
-    _warn_dropped(library_id, found[~tissue], "they lie outside the tissue (in_tissue = 0)")
+    _warn_dropped(library_id, found[~tissue], "they lie outside the tissue (in_tissue = 0)", "BI-39")
     return found[tissue], int((~tissue).sum())
 
 
-def _warn_dropped(library_id: str, names: pd.Index, why: str) -> None:
-    text = f"Slide {library_id!r}: {len(names)} spots are left out because {why}: {first_names(names)}."
+def _warn_dropped(library_id: str, names: pd.Index, why: str, code: str) -> None:
+    text = f"[HD-{code}] Slide {library_id!r}: {len(names)} spots are left out because {why}: {first_names(names)}."
     warnings.warn(text, DroppedSpotsWarning, stacklevel=5)
 
 
