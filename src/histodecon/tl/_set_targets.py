@@ -147,10 +147,11 @@ def _read(adata: AnnData, targets: str | os.PathLike[str] | pd.DataFrame) -> tup
         raise MissingKeyError(msg, where=where, fix=fix, code="BI-87")
     tabs = ".tsv" in path.suffixes or ".txt" in path.suffixes
     try:
-        table = pd.read_csv(path, sep="\t" if tabs else ",", index_col=0, converters={0: str})
+        table = pd.read_csv(path, sep="\t" if tabs else ",", converters={0: str})
     except (ValueError, OSError) as error:
         msg = f"{path.name} cannot be read as a table"
         raise TargetError(msg, where=str(error), fix="save it with `DataFrame.to_csv`", code="BI-29") from error
+    table = table.set_index(table.columns[0])
     if table.shape[1] == 0:
         msg = f"{path.name} has no column but its first"
         fix = "separate the columns of a csv file with commas, those of a tsv file with tabs"
