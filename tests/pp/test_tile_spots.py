@@ -280,3 +280,17 @@ def test_written_records_survive_files(tmp_path):
     adata.write_h5ad(tmp_path / "a.h5ad")
     back = ad.read_h5ad(tmp_path / "a.h5ad")
     assert {key: type(value)(value) for key, value in record(back).items()} == record(adata)
+
+
+@pytest.mark.parametrize("dtype", [int, bool, float, str, "category"])
+def test_spots_outside_the_tissue_are_counted_and_not_flagged(dtype):
+    adata, image = slide()
+    inside = np.ones(adata.n_obs, dtype=int)
+    inside[[3, 5]] = 0
+    adata.obs["in_tissue"] = inside.astype(dtype) if dtype != "category" else pd.Categorical(inside)
+    with pytest.warns(hd.DroppedSpotsWarning, match=r"BI-39.*2 of 96.*'s3', 's5'"):
+        hd.pp.tile_spots(adata, image=image)
+    assert not adata.obs["in_tissue_tile"].iloc[[3, 5]].any()
+    assert adata.obs["in_tissue_tile"].sum() == record(adata)["n_tissue"] == 94
+    assert record(adata)["n_outside_tissue"] == 2
+    assert adata.n_obs == 96

@@ -79,11 +79,12 @@ def tile_spots(
     None, or the changed copy. Written are
 
     - ``obs["tissue_fraction"]``: stained part of the tile, in [0, 1];
-    - ``obs["in_tissue_tile"]``: whether it reaches ``tissue_threshold``;
+    - ``obs["in_tissue_tile"]``: whether it reaches ``tissue_threshold``; never where ``obs["in_tissue"]`` is 0;
     - ``obs["tile_padding"]``: part of the tile that lies outside the image and is padded white, in [0, 1];
     - ``uns["histodecon"]["tiles"][library]``: ``mpp``, ``mpp_source``, ``size_px`` (full-resolution pixels), ``size_um``,
-      ``size_unit`` (``"um"`` or ``"px"``: which of them was asked for), ``tissue_threshold``, ``n_tissue``, ``n_padded``, ``image`` (where it was found), ``image_scale`` (image pixels per
-      full-resolution pixel), ``image_digest``;
+      ``size_unit`` (``"um"`` or ``"px"``: which of them was asked for), ``tissue_threshold``, ``n_tissue`` (tiles that are
+      flagged), ``n_outside_tissue`` (spots whose ``obs["in_tissue"]`` is 0), ``n_padded``, ``image`` (where it was found),
+      ``image_scale`` (image pixels per full-resolution pixel), ``image_digest``;
     - in a SpatialData also the squares, as shapes ``{library}_tiles``.
 
     Raises
@@ -102,6 +103,8 @@ def tile_spots(
 
     Warns
     -----
+    DroppedSpotsWarning
+        Some spots lie outside the tissue.
     ResolutionWarning
         Two sources of the pixel size differ by more than 5 %%, or tiles have few pixels because only a small picture is there.
 

@@ -8,9 +8,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from histodecon import images
-from histodecon._core import ImageSource, InputError, Key, ResolutionWarning, safe_key, set_uns_branch
+from histodecon._core import (
+    DroppedSpotsWarning,
+    ImageSource,
+    InputError,
+    Key,
+    ResolutionWarning,
+    first_names,
+    safe_key,
+    set_uns_branch,
+)
 from histodecon.images._placement import measure_tissue
 
 if TYPE_CHECKING:
@@ -188,13 +198,37 @@ def write_tilings(adata: AnnData, tilings: Mapping[str, Tiling]) -> None:
     """
     tissue, padding = np.empty(adata.n_obs), np.empty(adata.n_obs)
     flag = np.empty(adata.n_obs, dtype=bool)
-    for tiling in tilings.values():
-        tissue[tiling.rows], padding[tiling.rows] = tiling.tissue, tiling.padding
-        flag[tiling.rows] = tiling.tissue >= tiling.record["tissue_threshold"]
+    outside = _outside_tissue(adata)
+    records = {}
+    for library, tiling in tilings.items():
+        rows = tiling.rows
+        tissue[rows], padding[rows] = tiling.tissue, tiling.padding
+        flag[rows] = (tiling.tissue >= tiling.record["tissue_threshold"]) & ~outside[rows]
+        counted = {"n_tissue": int(flag[rows].sum()), "n_outside_tissue": int(outside[rows].sum())}
+        records[safe_key(library)] = tiling.record | counted
+    _warn_outside(adata, outside)
     adata.obs[Key.obs.TISSUE_FRACTION] = tissue
     adata.obs[Key.obs.IN_TISSUE_TILE] = flag
     adata.obs[Key.obs.TILE_PADDING] = padding
-    set_uns_branch(adata, Key.uns.TILES, {safe_key(library): tiling.record for library, tiling in tilings.items()})
+    set_uns_branch(adata, Key.uns.TILES, records)
+
+
+def _outside_tissue(adata: AnnData) -> np.ndarray:
+    """Spots that Space Ranger found to lie outside the tissue."""
+    if "in_tissue" not in adata.obs:
+        return np.zeros(adata.n_obs, dtype=bool)
+    return (pd.to_numeric(adata.obs["in_tissue"].astype(object), errors="coerce") == 0).to_numpy()
+
+
+def _warn_outside(adata: AnnData, outside: np.ndarray) -> None:
+    if outside.any():
+        warnings.warn(
+            f'[HD-BI-39] {int(outside.sum())} of {adata.n_obs} spots have obs["in_tissue"] = 0 and are not flagged in '
+            f'obs["{Key.obs.IN_TISSUE_TILE}"]: {first_names(adata.obs_names[outside])}. '
+            'Leave them out with `adata = adata[adata.obs["in_tissue"] == 1].copy()`.',
+            DroppedSpotsWarning,
+            stacklevel=4,
+        )
 
 
 def tile_squares(data: Any, adata: AnnData, library: str, tiling: Tiling) -> Any:
