@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from histodecon import GeometryError, InputError, MissingKeyError
-from histodecon._core import image_source
+from histodecon._core import image_source, iter_libraries
 
 PIXELS = np.zeros((3, 40, 60), dtype=np.uint8)
 
@@ -125,3 +125,73 @@ def test_picture_in_uns_and_nothing_at_all():
     del adata.uns["spatial"]["A"]["scalefactors"]
     with pytest.raises(MissingKeyError):
         image_source(adata, adata, "A")
+
+
+def other_reader(*datasets: str, sizes: tuple[str, ...] = ("full", "hires", "lowres"), uns: bool = True):
+    """A store as spatialdata-io writes it: no library_id, several sizes, coordinate systems for each."""
+    from spatialdata import SpatialData
+    from spatialdata.models import Image2DModel, ShapesModel, TableModel
+    from spatialdata.transformations import Identity, Scale
+
+    images, shapes, scales = {}, {}, {"full": 1.0, "hires": 0.5, "lowres": 0.25}
+    for dataset in datasets:
+        for size in sizes:
+            pixels = np.arange(3 * 40 * 60, dtype=np.uint8).reshape(3, 40, 60)
+            grown = 1 / scales[size]
+            place = {dataset: Scale([grown, grown], axes=("x", "y")), f"{dataset}_downscaled_{size}": Identity()}
+            images[f"{dataset}_{size}_image"] = Image2DModel.parse(pixels, dims=("c", "y", "x"), transformations=place)
+        own = {dataset: Identity(), f"{dataset}_downscaled_hires": Scale([0.5, 0.5], axes=("x", "y"))}
+        shapes[f"{dataset}_bins"] = ShapesModel.parse(np.ones((2, 2)), geometry=0, radius=1.0, transformations=own)
+    adata = table(*datasets)
+    adata.obs = pd.DataFrame(
+        {"region": pd.Categorical(adata.obs["library_id"] + "_bins"), "spot": [0, 1] * len(datasets)},
+        index=adata.obs_names,
+    )
+    adata = TableModel.parse(adata, region=list(shapes), region_key="region", instance_key="spot")
+    if uns:
+        adata.uns["spatial"] = {dataset: {} for dataset in datasets}
+    return SpatialData(images=images, shapes=shapes, tables={"table": adata})
+
+
+@pytest.mark.parametrize("uns", [True, False])
+@pytest.mark.parametrize("datasets", [("A",), ("A", "B")])
+def test_stores_of_spatialdata_io(datasets, uns):
+    data = other_reader(*datasets, uns=uns)
+    adata = data["table"]
+    libraries = dict(iter_libraries(adata))
+    named = ["A"] if uns and len(datasets) == 1 else [f"{dataset}_bins" for dataset in datasets]
+    assert list(libraries) == named
+    assert [rows.tolist() for rows in libraries.values()] == [[0, 1], [2, 3]][: len(datasets)]
+    for library, dataset in zip(libraries, datasets, strict=True):
+        source = image_source(data, adata, library)
+        assert (source.name, source.scale) == (f'images["{dataset}_full_image"]', 1.0)
+        assert source.coordinate_system == dataset
+        small = image_source(
+            data,
+            adata,
+            library,
+            image_key={name: f"{d}_lowres_image" for name, d in zip(libraries, datasets, strict=True)},
+        )
+        assert (small.scale, small.coordinate_system) == (0.25, dataset)
+
+
+def test_the_largest_picture_that_shows_something():
+    data = other_reader("A", sizes=("hires", "lowres"))
+    assert image_source(data, data["table"], "A").scale == 0.5
+    data.images["A_hires_image"].data[:] = 0
+    assert image_source(data, data["table"], "A").scale == 0.25
+    data.images["A_lowres_image"].data[:] = 0
+    with pytest.raises(InputError, match=r"BI-35.*2 images"):
+        image_source(data, data["table"], "A")
+
+
+def test_the_small_picture_of_squidpy_where_the_larger_is_black():
+    adata = table("A")
+    shown = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
+    factors = {"tissue_hires_scalef": 0.4, "tissue_lowres_scalef": 0.1}
+    adata.uns["spatial"] = {"A": {"images": {"hires": np.zeros((40, 40, 4)), "lowres": shown}, "scalefactors": factors}}
+    assert image_source(adata, adata, "A").scale == 0.1
+    adata.uns["spatial"]["A"]["images"]["hires"] = np.tile(shown, (4, 4, 1))
+    assert image_source(adata, adata, "A").scale == 0.4
+    del adata.uns["spatial"]["A"]["images"]["hires"]
+    assert image_source(adata, adata, "A").scale == 0.1
