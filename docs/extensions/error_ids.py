@@ -1,4 +1,4 @@
-"""Find every error id in the source, the classes it is raised as and where."""
+"""Find every id of an error or warning in the source, the classes it is raised as and where."""
 
 import ast
 import re
@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ID = re.compile(r"(BI|FI)-(\d+)")
+IN_TEXT = re.compile(r"\[HD-((?:BI|FI)-\d+)\]")
+CLASS = re.compile(r"[A-Z]\w*(Error|Warning)")
 
 
 @dataclass
@@ -20,36 +22,47 @@ def _called(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
-def _errors_made(node: ast.AST) -> set[str]:
-    names = {_called(inner) for inner in ast.walk(node) if isinstance(inner, ast.Call)}
-    return {name for name in names if name.endswith("Error")}
+def _classes_named(node: ast.AST) -> set[str]:
+    """Errors that are made and warnings that are named below a node."""
+    calls = {_called(inner) for inner in ast.walk(node) if isinstance(inner, ast.Call)}
+    names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and inner.id.endswith("Warning")}
+    return {name for name in calls | names if CLASS.fullmatch(name)}
+
+
+def _ids_of(text: object) -> set[str]:
+    """Ids that a constant is, or shows as ``[HD-BI-45]``."""
+    if not isinstance(text, str):
+        return set()
+    return {text} if ID.fullmatch(text) else set(IN_TEXT.findall(text))
 
 
 def _ids_in_arguments(call: ast.Call) -> set[str]:
     values = [*call.args, *(keyword.value for keyword in call.keywords)]
-    strings = [inner.value for value in values for inner in _own_constants(value)]
-    return {text for text in strings if isinstance(text, str) and ID.fullmatch(text)}
+    return {code for value in values for part in _parts(value) for code in _ids_of(part.value)}
 
 
-def _own_constants(value: ast.expr) -> list[ast.Constant]:
-    """Constants of an argument, also the branches of `a if b else c`, but not those of a nested call."""
+def _parts(value: ast.expr) -> list[ast.Constant]:
+    """Constants of an argument, also those of an f-string and of both branches of a choice, but not of a nested call."""
     if isinstance(value, ast.Constant):
         return [value]
     if isinstance(value, ast.IfExp):
-        return _own_constants(value.body) + _own_constants(value.orelse)
+        return _parts(value.body) + _parts(value.orelse)
+    if isinstance(value, ast.JoinedStr):
+        return [part for part in value.values if isinstance(part, ast.Constant)]
     return []
 
 
 def collect_error_ids(source: Path) -> dict[str, Used]:
     """From id to its uses, in order of the ids.
 
-    An id is an argument of an error class, or of a function of the same file that makes the error.
+    An id is an argument of an error class, or of a function of the same file that makes the error or warning, or stands in
+    the text of a warning.
     """
     found: dict[str, Used] = {}
     for path in sorted(source.rglob("*.py")):
         place = ".".join(path.relative_to(source).with_suffix("").parts)
         tree = ast.parse(path.read_text())
-        makers = {node.name: _errors_made(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        makers = {node.name: _classes_named(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         for call in ast.walk(tree):
             if not isinstance(call, ast.Call):
                 continue
@@ -57,18 +70,14 @@ def collect_error_ids(source: Path) -> dict[str, Used]:
             for code in _ids_in_arguments(call):
                 used = found.setdefault(code, Used())
                 used.places.add(place)
-                used.classes |= {name} if name.endswith("Error") else makers.get(name, set())
+                used.classes |= {name} if CLASS.fullmatch(name) else makers.get(name, set()) or _classes_named(call)
     return {code: found[code] for code in sorted(found, key=_order)}
 
 
 def mentioned_ids(source: Path) -> set[str]:
-    """Every string in the source that is an id, however it is used."""
-    return {
-        node.value
-        for path in source.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and ID.fullmatch(node.value)
-    }
+    """Every id in the source, however it is used."""
+    nodes = (node for path in source.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
+    return {code for node in nodes if isinstance(node, ast.Constant) for code in _ids_of(node.value)}
 
 
 def _order(code: str) -> tuple[str, int]:

@@ -98,7 +98,7 @@ def errors_page() -> str:
         label = f"HD-{code}"
         parts.append(
             f"({label.lower()})=\n## {label}: {entry['title']}\n\n{entry['text'].strip()}\n\n"
-            f"Raised as {classes} in {rooms}.\n"
+            f"As {classes} in {rooms}.\n"
         )
     return "\n".join(parts)
 
