@@ -52,6 +52,25 @@ def _parts(value: ast.expr) -> list[ast.Constant]:
     return []
 
 
+def _ids_below(node: ast.AST) -> set[str]:
+    return {code for inner in ast.walk(node) if isinstance(inner, ast.Constant) for code in _ids_of(inner.value)}
+
+
+def _uses(tree: ast.Module) -> list[tuple[str, set[str]]]:
+    """Ids of one file with the classes of each use: from the call that has it, else from the function around it."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    makers = {node.name: _classes_named(node) for node in functions}
+    uses = []
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call):
+            name = _called(call)
+            classes = {name} if CLASS.fullmatch(name) else makers.get(name, set()) or _classes_named(call)
+            uses += [(code, classes) for code in _ids_in_arguments(call)]
+    in_calls = {code for code, _ in uses}
+    uses += [(code, makers[node.name]) for node in functions for code in _ids_below(node) - in_calls]
+    return uses
+
+
 def collect_error_ids(source: Path) -> dict[str, Used]:
     """From id to its uses, in order of the ids.
 
@@ -61,23 +80,16 @@ def collect_error_ids(source: Path) -> dict[str, Used]:
     found: dict[str, Used] = {}
     for path in sorted(source.rglob("*.py")):
         place = ".".join(path.relative_to(source).with_suffix("").parts)
-        tree = ast.parse(path.read_text())
-        makers = {node.name: _classes_named(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-        for call in ast.walk(tree):
-            if not isinstance(call, ast.Call):
-                continue
-            name = _called(call)
-            for code in _ids_in_arguments(call):
-                used = found.setdefault(code, Used())
-                used.places.add(place)
-                used.classes |= {name} if CLASS.fullmatch(name) else makers.get(name, set()) or _classes_named(call)
+        for code, classes in _uses(ast.parse(path.read_text())):
+            used = found.setdefault(code, Used())
+            used.places.add(place)
+            used.classes |= classes
     return {code: found[code] for code in sorted(found, key=_order)}
 
 
 def mentioned_ids(source: Path) -> set[str]:
     """Every id in the source, however it is used."""
-    nodes = (node for path in source.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
-    return {code for node in nodes if isinstance(node, ast.Constant) for code in _ids_of(node.value)}
+    return {code for path in source.rglob("*.py") for code in _ids_below(ast.parse(path.read_text()))}
 
 
 def _order(code: str) -> tuple[str, int]:

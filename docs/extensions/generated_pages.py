@@ -97,8 +97,7 @@ def errors_page() -> str:
         rooms = ", ".join(f"`{place}`" for place in sorted(used.places))
         label = f"HD-{code}"
         parts.append(
-            f"({label.lower()})=\n## {label}: {entry['title']}\n\n{entry['text'].strip()}\n\n"
-            f"As {classes} in {rooms}.\n"
+            f"({label.lower()})=\n## {label}: {entry['title']}\n\n{entry['text'].strip()}\n\nAs {classes} in {rooms}.\n"
         )
     return "\n".join(parts)
 
