@@ -70,7 +70,10 @@ def test_turned_tiles_are_alike(toy):
     tiles = toy[0][::4]
     straight, turned = color_stats(tiles), color_stats(np.rot90(tiles, axes=(1, 2)))
     difference = np.sqrt(((straight - turned) ** 2).mean(axis=0))
-    assert (difference < 0.25 * straight.std(axis=0) + 1e-4).all()
+    # the ring of a local binary pattern is interpolated between pixels, and not alike in all directions
+    allowed = np.array([0.4 if name.startswith("pattern_") else 0.15 for name in NAMES])
+    far = difference > allowed * straight.std(axis=0) + 1e-4
+    assert not far.any(), [name for name, bad in zip(NAMES, far, strict=True) if bad]
 
 
 def test_a_stronger_stain_moves_color_not_shape(toy):

@@ -33,7 +33,7 @@ def test_place_size_and_shape(long, short, turn):
     assert len(nuclei.area) == 4
     found = sorted(zip(nuclei.y, nuclei.x, strict=True))
     np.testing.assert_allclose(found, sorted(centers), atol=0.5)
-    np.testing.assert_allclose(nuclei.area, np.pi * (long + 0.2) * (short + 0.2), rtol=0.2)  # borders are soft
+    np.testing.assert_allclose(nuclei.area, np.pi * long * short, rtol=0.15)
     np.testing.assert_allclose(nuclei.length, long / short, rtol=0.25)
 
 

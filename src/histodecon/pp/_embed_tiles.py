@@ -24,7 +24,7 @@ from histodecon._core import (
     write_embedding,
 )
 from histodecon.encoders import load_encoder
-from histodecon.pp._tile_stream import Slide, field_of_view, find_slides, stream_tiles
+from histodecon.pp._tile_stream import Slide, field_of_view, find_slides, require_same_images, stream_tiles
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -142,6 +142,7 @@ def embed_tiles(
     field = field_of_view(slides)
     loaded = _load(encoder, weights, device)
     keys = _keys(adata, loaded, key_added, overwrite=overwrite)
+    require_same_images(slides)
     values = _embed(adata, slides, loaded, batch_size, show_progress_bar=show_progress_bar)
     for one, matrix in zip(loaded, values, strict=True):
         _require_alive(one, matrix)

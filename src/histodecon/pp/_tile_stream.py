@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -160,18 +160,11 @@ def stream_tiles(
     Yields
     ------
     Rows of the table, their tiles, and the positions of the encoders that read them.
-
-    Raises
-    ------
-    InputError
-        The image is not the one that was tiled.
     """
     groups: dict[tuple[int, str], list[int]] = {}
     for i, one in enumerate(loaded):
         groups.setdefault((one.input_px, one.card.interpolation), []).append(i)
-    opened = images.open_image(slide.source.image)
-    with nullcontext(opened) if opened is slide.source.image else opened as image:
-        _require_same_image(slide, image)
+    with _opened(slide) as image:
         centers = slide.source.to_pixels(slide.xy)
         box_px = max(1, round(int(slide.record["size_px"]) * slide.source.scale))
         streamed = max(STREAMED // (batch_size or STREAMED), 1) * (batch_size or STREAMED)
@@ -187,13 +180,32 @@ def stream_tiles(
                 yield slide.rows[rows], tiles, of
 
 
-def _require_same_image(slide: Slide, image: images.SlideImage) -> None:
-    if image.digest() != slide.record["image_digest"]:
-        msg = f"The image of slide {slide.library!r} is not the one that was tiled"
-        raise InputError(
-            msg,
-            where=f"now {slide.source.name}, {image.width} × {image.height} px; tiled was {slide.record['image']}",
-            why="tiles would be cut at another place or scale",
-            fix="hand in the same image with `image=`, or run `histodecon.pp.tile_spots` again on this one",
-            code="BI-52",
-        )
+def require_same_images(slides: Sequence[Slide]) -> None:
+    """Refuse images that are not those that were tiled, before any work is done.
+
+    Parameters
+    ----------
+    slides
+        The slides.
+
+    Raises
+    ------
+    InputError
+        The digest of an image is not the recorded one.
+    """
+    faults: list[HistodeconError] = []
+    for slide in slides:
+        with _opened(slide) as image:
+            if image.digest() == slide.record["image_digest"]:
+                continue
+            msg = f"The image of slide {slide.library!r} is not the one that was tiled"
+            where = f"now {slide.source.name}, {image.width} × {image.height} px; tiled was {slide.record['image']}"
+            why = "tiles would be cut at another place or scale"
+            fix = "hand in the same image with `image=`, or run `histodecon.pp.tile_spots` again on this one"
+            faults.append(InputError(msg, where=where, why=why, fix=fix, code="BI-52"))
+    raise_together(faults)
+
+
+def _opened(slide: Slide) -> AbstractContextManager[images.SlideImage]:
+    opened = images.open_image(slide.source.image)
+    return nullcontext(opened) if opened is slide.source.image else opened
