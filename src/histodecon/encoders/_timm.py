@@ -90,6 +90,18 @@ def timm_card(
     -----
     A tile is resampled to ``input_px`` and not cropped: the field of view is what ``pp.tile_spots`` laid out.
 
+    Weights of one's own, together with another encoder::
+
+        card = timm_card(
+            "mobilenetv2_100",
+            name="mobilenetv2",
+            weights="mobilenetv2.safetensors",
+            model_kwargs={"pad_type": "same"},
+            mean=(0.5,) * 3,
+            std=(0.5,) * 3,
+        )
+        pp.embed_tiles(sdata, [card, "color_stats"])
+
     Examples
     --------
     >>> from histodecon.encoders import timm_card
