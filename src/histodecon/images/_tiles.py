@@ -12,7 +12,7 @@ from histodecon._core import GeometryError, InputError
 from histodecon.images._prefetch import read_ahead
 from histodecon.images._slide_image import SlideImage
 
-NATIVE_BYTES = 16 * 2**20
+NATIVE_BYTES = 8 * 2**20
 """Tiles at the size of the image that are held before they are resampled."""
 
 STRIP_BYTES = 256 * 2**20
@@ -84,7 +84,7 @@ def iter_tiles(
     size_px: int,
     output_px: int,
     *,
-    batch_size: int = 256,
+    batch_size: int = 64,
     interpolation: Literal["bilinear", "bicubic"] = "bilinear",
     prefetch: bool = True,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -110,7 +110,7 @@ def iter_tiles(
     Yields
     ------
     Rows of ``xy`` (int64, shape (b,)) and their tiles, uint8 (b, output_px, output_px, 3), in an order of the image, not of
-    ``xy``; every row comes once. Tiles are padded white. Two batches, 16 MB of unresampled tiles and the image's own cache
+    ``xy``; every row comes once. Tiles are padded white. Two batches, 8 MB of unresampled tiles and the image's own cache
     are in memory, never all tiles.
 
     Raises
