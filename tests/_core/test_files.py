@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import histodecon as hd
-from histodecon._core import import_optional, resolve_device, write_atomic
+from histodecon._core import write_atomic
 
 
 def test_new_content_replaces_old_and_leaves_nothing_beside(tmp_path: Path) -> None:
@@ -41,14 +41,3 @@ def test_failure_while_writing_keeps_the_old(tmp_path: Path, monkeypatch: pytest
 def test_missing_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="FI-06"):
         write_atomic(tmp_path / "absent" / "model", b"x")
-
-
-def test_optional_package_names_its_extra() -> None:
-    with pytest.raises(ImportError, match="FI-37"):
-        import_optional("no_such_package_at_all")
-
-
-def test_unknown_device_is_refused() -> None:
-    assert resolve_device("cpu").type == "cpu"
-    with pytest.raises(hd.InputError, match="FI-19"):
-        resolve_device("warp")

@@ -11,7 +11,7 @@ from histodecon._core._containers import (
     slide_mpp,
     table_of,
 )
-from histodecon._core._device import resolve_device
+from histodecon._core._device import one_thread, resolve_device
 from histodecon._core._docs import doc
 from histodecon._core._embeddings import UNRECORDED, as_2d_float, embedding_keys, read_embedding, write_embedding
 from histodecon._core._errors import (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from histodecon._core._errors import InputError
@@ -45,3 +47,24 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
             code="FI-19",
         ) from error
     return chosen
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one CPU thread inside a ``with`` block.
+
+    Products of small matrices are slower when they are shared out, much slower on a busy machine; and the result does
+    not depend on how many threads there are.
+
+    Yields
+    ------
+    Nothing; the number of threads is as before afterwards.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

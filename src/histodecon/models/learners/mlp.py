@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from histodecon._core import HistodeconWarning, InputError, resolve_device
+from histodecon._core import HistodeconWarning, InputError, one_thread, resolve_device
 from histodecon.models._learners import Arrays, FitContext, Learner, LearnerCard, Shapes
 from histodecon.models._networks import N_LINEAR, build_mlp, layer_widths, start_linear
 from histodecon.models.learners.ridge import choose_strength, solve, spectrum
@@ -91,7 +91,8 @@ class MlpLearner(Learner):
             if start is not None:
                 start_linear(network, *start.of(~held_in))
             network.to(X.device)
-            history = train_network(network, X, Y, held_in, plan, rng=rng, on_epoch=lambda *_: bar.update())
+            with one_thread():
+                history = train_network(network, X, Y, held_in, plan, rng=rng, on_epoch=lambda *_: bar.update())
         return network.to("cpu"), history
 
     def _build(self, n_inputs: int, n_outputs: int) -> torch.nn.Sequential:
