@@ -16,8 +16,13 @@ def test_the_number_of_threads_is_as_before_even_after_an_error() -> None:
     import torch
 
     torch.set_num_threads(2)
-    with pytest.raises(KeyError), one_thread():
-        assert torch.get_num_threads() == 1
-        raise KeyError
+
+    def fail_inside() -> None:
+        with one_thread():
+            assert torch.get_num_threads() == 1
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_inside()
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)

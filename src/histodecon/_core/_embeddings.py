@@ -10,6 +10,7 @@ import pandas as pd
 
 from histodecon._core._errors import InputError, IntegrityError, MissingKeyError, first_names
 from histodecon._core._keys import Key
+from histodecon._core._results import note_where_results_go
 from histodecon._core._tables import set_uns_branch, uns_branch
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def write_embedding(adata: AnnData, key: str, values: np.ndarray, record: Mappin
     """
     records = dict(uns_branch(adata, Key.uns.EMBEDDINGS))
     records[key] = {**record, "width": int(values.shape[1])}
+    note_where_results_go(adata)
     adata.obsm[key] = values
     set_uns_branch(adata, Key.uns.EMBEDDINGS, records)
 

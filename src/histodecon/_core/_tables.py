@@ -11,6 +11,7 @@ import pandas as pd
 
 from histodecon._core._errors import AlignmentError, InputError, MissingKeyError, NamingError, first_names
 from histodecon._core._keys import Key, safe_key
+from histodecon._core._results import note_where_results_go
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -100,6 +101,7 @@ def write_table(
         "kind": kind,
         "unit": UNITS[kind],
     }
+    note_where_results_go(adata)
     adata.obsm[key] = values
     set_uns_branch(adata, Key.uns.TABLES, tables)
 
@@ -249,6 +251,7 @@ def set_uns_branch(adata: AnnData, branch: str, value: Mapping[str, Any]) -> Non
     value
         The new content.
     """
+    note_where_results_go(adata)
     root = adata.uns.get(Key.uns.ROOT, {})
     adata.uns[Key.uns.ROOT] = {**(root if isinstance(root, Mapping) else {}), branch: dict(value)}
 

@@ -18,6 +18,7 @@ from histodecon._core import (
     Key,
     ResolutionWarning,
     first_names,
+    note_where_results_go,
     safe_key,
     set_uns_branch,
 )
@@ -207,6 +208,7 @@ def write_tilings(adata: AnnData, tilings: Mapping[str, Tiling]) -> None:
         counted = {"n_tissue": int(flag[rows].sum()), "n_outside_tissue": int(outside[rows].sum())}
         records[safe_key(library)] = tiling.record | counted
     _warn_outside(adata, outside)
+    note_where_results_go(adata)
     adata.obs[Key.obs.TISSUE_FRACTION] = tissue
     adata.obs[Key.obs.IN_TISSUE_TILE] = flag
     adata.obs[Key.obs.TILE_PADDING] = padding

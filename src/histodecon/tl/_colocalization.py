@@ -17,6 +17,7 @@ from histodecon._core import (
     UndefinedMetricWarning,
     doc,
     first_names,
+    note_where_results_go,
     read_table,
     require_spots,
     safe_key,
@@ -169,6 +170,7 @@ def colocalization(
         },
     }
     target = adata.copy() if copy else adata
+    note_where_results_go(target)
     target.uns[key_added] = record
     return target if copy else None
 

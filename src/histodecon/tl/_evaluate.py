@@ -20,6 +20,7 @@ from histodecon._core import (
     UndefinedMetricWarning,
     doc,
     first_names,
+    note_where_results_go,
     obs_column,
     read_table,
     require_spots,
@@ -122,6 +123,7 @@ def evaluate(
         tables = [table.drop(columns="jsd") for table in tables]
     _warn_undefined(dict(zip(groups, tables, strict=True)), single=groupby is None)
     scores = _with_means(tables, groups, groupby)
+    note_where_results_go(adata)
     adata.uns[key_added] = {
         "scores": _as_columns(scores),
         "truth": truth,
