@@ -147,3 +147,16 @@ def test_a_file_with_one_column_says_what_separates_columns(tmp_path) -> None:
     truth_table(adata).to_csv(tmp_path / "targets.csv", sep="\t")
     with pytest.raises(hd.TargetError, match="tabs"):
         hd.tl.set_targets(adata, tmp_path / "targets.csv")
+
+
+def test_rows_go_by_position_only_when_that_is_said_and_the_lengths_agree() -> None:
+    adata = cohort()
+    nameless = truth_table(adata).reset_index(drop=True)
+    before = state_of(adata)
+    with pytest.raises(hd.AlignmentError, match="BI-08"):
+        hd.tl.set_targets(adata, nameless)
+    with pytest.raises(hd.AlignmentError, match="BI-09"):
+        hd.tl.set_targets(adata, nameless.iloc[1:], assume_aligned=True)
+    assert state_of(adata) == before
+    hd.tl.set_targets(adata, nameless, assume_aligned=True)
+    np.testing.assert_array_equal(read_table(adata, "cell_abundance").to_numpy(), nameless.to_numpy())

@@ -51,11 +51,12 @@ def set_targets(
     kind: str | None = None,
     key_added: str = Key.obsm.TARGETS,
     nan: Literal["raise", "mask"] = "raise",
+    assume_aligned: bool = False,
     copy: bool = False,
 ) -> AnnData | None:
     """Take cell-type abundances of any tool as what shall be learned.
 
-    Rows are matched by barcode, never by position. Spots without a row get NaN and take no part in training.
+    Rows are matched by barcode, never by position unless you insist. Spots without a row get NaN and take no part in training.
 
     Parameters
     ----------
@@ -69,6 +70,8 @@ def set_targets(
     %(key_added)s
     nan
         ``"raise"`` refuses values that are not finite; ``"mask"`` leaves their spots out of training.
+    assume_aligned
+        Take the rows by position: a table without barcodes whose rows are those of ``adata``, in the same order.
     %(copy)s
 
     Returns
@@ -114,6 +117,8 @@ def set_targets(
         raise InputError(msg, fix=f'nan is "raise" or "mask"; kind is None or one of {KINDS}', code="BI-72")
     table, source, known_kind = _read(adata, targets)
     table = _without_prefix(table)
+    if assume_aligned:
+        table = _by_position(adata, table)
     _check_barcodes(adata, table)
     values = _checked_values(table, nan)
     safe_columns([str(name) for name in table.columns])
@@ -164,6 +169,15 @@ def _without_prefix(table: pd.DataFrame) -> pd.DataFrame:
     if names and all(_CELL2LOCATION.match(name) for name in names):
         names = [_CELL2LOCATION.sub("", name) for name in names]
     return table.set_axis(names, axis=1)
+
+
+def _by_position(adata: AnnData, table: pd.DataFrame) -> pd.DataFrame:
+    if len(table) != adata.n_obs:
+        msg = f"Targets of {len(table)} rows cannot be aligned with {adata.n_obs} spots by position"
+        why = "one missing spot would shift all rows after it"
+        fix = "give the targets the barcodes of obs_names as index, and leave `assume_aligned` out"
+        raise AlignmentError(msg, why=why, fix=fix, code="BI-09")
+    return table.set_axis(adata.obs_names)
 
 
 def _check_barcodes(adata: AnnData, table: pd.DataFrame) -> None:
