@@ -11,30 +11,21 @@ from sklearn.preprocessing import StandardScaler
 import histodecon as hd
 from histodecon.models._transforms import (
     TRANSFORMS,
-    fit_block_scale,
+    fit_scale,
     forward_target,
     inverse_target,
     to_proportions,
 )
 
 
-def test_one_encoder_is_scaled_as_scikit_learn_does() -> None:
+def test_columns_are_scaled_as_scikit_learn_does() -> None:
     X = np.random.default_rng(0).normal(3, 5, size=(30, 6)).astype(np.float32)
     X[:, 2] = 7.3
-    center, scale = fit_block_scale(X, [6])
+    center, scale = fit_scale(X)
     reference = StandardScaler().fit(X.astype(np.float64))
     np.testing.assert_allclose(center, reference.mean_, rtol=1e-12)
     np.testing.assert_allclose(scale, reference.scale_, rtol=1e-6)
     assert scale[2] == 1
-
-
-def test_encoders_of_different_width_get_equal_weight() -> None:
-    X = np.random.default_rng(0).normal(size=(200, 110)) * np.r_[np.full(10, 100.0), np.ones(100)]
-    center, scale = fit_block_scale(X, [10, 100])
-    Z = (X - center) / scale
-    variance = Z.var(axis=0)
-    assert variance[:10].sum() == pytest.approx(variance[10:].sum())
-    assert variance.sum() == pytest.approx(110)
 
 
 @pytest.mark.parametrize("transform", ["none", "log1p", "sqrt"])

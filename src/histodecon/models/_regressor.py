@@ -23,7 +23,7 @@ from histodecon.models._learners import FitContext, get_learner
 from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, describe
 from histodecon.models._transforms import (
     TRANSFORMS,
-    fit_block_scale,
+    fit_scale,
     forward_target,
     inverse_target,
     to_proportions,
@@ -158,8 +158,8 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
         refuse_dead_encoders(X, records)
         types = checked_types(cell_types, Y.shape[1])
         transformed = forward_target(Y, self.transform)
-        self.input_center_, self.input_scale_ = fit_block_scale(X, [record.width for record in records])
-        self.target_center_, self.target_scale_ = fit_block_scale(transformed, [Y.shape[1]])
+        self.input_center_, self.input_scale_ = fit_scale(X)
+        self.target_center_, self.target_scale_ = fit_scale(transformed)
         self.target_mean_ = (transformed if self.transform == "proportion" else Y).mean(axis=0)
         context = FitContext(self.random_state, self.device, self.show_progress_bar)
         targets = (transformed - self.target_center_) / self.target_scale_

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,30 +12,25 @@ TRANSFORMS = ("none", "log1p", "sqrt", "proportion")
 Array = NDArray[np.float64]
 
 
-def fit_block_scale(X: NDArray, widths: Sequence[int]) -> tuple[Array, Array]:
-    """Center and scale of every input column.
+def fit_scale(X: NDArray) -> tuple[Array, Array]:
+    """Center and scale that give every column mean 0 and variance 1; a constant column keeps scale 1.
 
-    Each column gets variance 1, a constant column keeps scale 1, and where there are several encoders every block is
-    weighed so that all blocks have the same total variance, whatever their width.
+    Columns of different encoders are treated alike, so an encoder weighs as much as it is wide.
 
     Parameters
     ----------
     X
-        Training rows, shape (n, sum of widths).
-    widths
-        Columns of each encoder, in order.
+        Training rows, shape (n, d).
 
     Returns
     -------
-    Center and scale, each of shape (sum of widths,); standardized inputs are ``(X - center) / scale``.
+    Center and scale, each of shape (d,); standardized values are ``(X - center) / scale``.
     """
     center = X.mean(axis=0, dtype=np.float64)
     scale = X.std(axis=0, dtype=np.float64)
-    flat = scale <= 10 * np.finfo(X.dtype).eps * np.maximum(np.abs(center), np.finfo(np.float32).tiny)
-    scale[flat] = 1.0
-    total = float(sum(widths))
-    weights = np.concatenate([np.full(width, np.sqrt(total / (len(widths) * width))) for width in widths])
-    return center, scale / weights
+    rounding = 10 * np.finfo(X.dtype).eps * np.abs(center)
+    scale[scale <= np.maximum(rounding, np.finfo(np.float32).tiny)] = 1.0
+    return center, scale
 
 
 def forward_target(Y: Array, transform: str) -> Array:
