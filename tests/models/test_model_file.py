@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from histodecon.models import TRANSFORMS, AbundanceRegressor, EncoderRecord, lis
 from histodecon.models._model_file import FORMAT_VERSION, dump
 from histodecon.models._safetensors import MAX_HEADER_BYTES, pack, read_header
 
+GOLDEN = Path(__file__).parent / "golden"
 LEARNERS = list(list_learners().index)
 TYPES = ["T cell", "CAFs MSC/iCAF-like", "αβ CD4+"]
 
@@ -211,3 +213,13 @@ def test_what_is_no_model_is_called_what_it_is(beginning: bytes, words: str) -> 
 def test_an_absent_file(tmp_path) -> None:
     with pytest.raises(hd.StoreError, match=r"model\.safetensors"):
         AbundanceRegressor.load(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("learner", ["mean", "ridge", "mlp"])
+def test_files_of_format_1_0_are_read_for_good(learner: str) -> None:
+    """Written once by the first version; never to be written again."""
+    answers = json.loads((GOLDEN / "answers_1_0.json").read_text())
+    again = AbundanceRegressor.load(GOLDEN / f"{learner}_1_0.safetensors")
+    assert again.cell_types_ == ("T cell", "CAFs MSC/iCAF-like", "αβ")
+    found = again.predict(np.array(answers["X"], dtype=np.float32))
+    np.testing.assert_allclose(found, answers[learner], rtol=1e-6, atol=1e-6)
