@@ -11,19 +11,20 @@ import pandas as pd
 import scipy.sparse as sp
 
 
+def _feed_table(sha: Any, table: pd.DataFrame, *, loose: bool) -> None:
+    sha.update(repr([list(map(str, table.columns)), list(map(str, table.index))]).encode())
+    for column in table:
+        dtype = table[column].dtype
+        _feed(sha, table[column].astype(dtype if dtype.kind in "fiub" else str).to_numpy(), loose=loose)
+
+
 def _feed(sha: Any, value: Any, *, loose: bool) -> None:
     if isinstance(value, Mapping):
         for key in sorted(value, key=str):
             sha.update(f"{{{key}".encode())
             _feed(sha, value[key], loose=loose)
     elif isinstance(value, pd.DataFrame):
-        sha.update(repr([list(map(str, value.columns)), list(map(str, value.index))]).encode())
-        for column in value:
-            _feed(
-                sha,
-                value[column].astype(str if value[column].dtype.kind not in "fiub" else value[column].dtype).to_numpy(),
-                loose=loose,
-            )
+        _feed_table(sha, value, loose=loose)
     elif loose and isinstance(value, list):  # spatialdata's own record holds a list, which comes back as an array
         _feed(sha, np.array(value, dtype=object), loose=loose)
     elif sp.issparse(value):
