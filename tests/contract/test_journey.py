@@ -119,6 +119,49 @@ def test_the_whole_spatialdata_survives_zarr(journey: dict[str, Any], tmp_path: 
     np.testing.assert_array_equal(table.obsm["X_again"], table.obsm["X_color_stats"])
 
 
+LINKS = {'obs["region"]', 'obs["spot_id"]', 'uns["spatialdata_attrs"]'}  # how SpatialData ties rows to shapes
+
+
+@pytest.fixture(scope="module")
+def without_spots(journey: dict[str, Any]) -> dict[str, Any]:
+    """The same journey from slides without a spot, read out by the regressor of the first."""
+    pictures = {name.removesuffix("_image"): image for name, image in journey["sdata"].images.items()}
+    sdata = hd.io.read_slide(pictures, mpp=1.0)
+    read = {f'images["{name}"]' for name in sdata.images}
+    read |= {f'attrs["histodecon"]["{branch}"]' for branch in sdata.attrs["histodecon"]}
+    hd.pp.tile_grid(sdata)
+    gridded = set(slots(sdata)) - read - LINKS
+    model = hd.tl.train_regressor(journey["tables"]["tl.set_targets"], use_rep="X_color_stats", learner="ridge")
+    return {"sdata": sdata, "model": model, "written": {"io.read_slide": read, "pp.tile_grid": gridded}}
+
+
+@pytest.mark.parametrize("step", ["io.read_slide", "pp.tile_grid"])
+def test_keys_written_without_spots_are_the_keys_documented(without_spots: dict[str, Any], step: str) -> None:
+    libraries = list(without_spots["sdata"].tables["table"].obs["library_id"].unique())
+    written = starred(without_spots["written"][step], libraries)
+    promised, allowed = documented(step)
+    assert promised <= written
+    assert written <= allowed
+
+
+def test_the_journey_without_spots_reaches_its_end_and_survives(
+    without_spots: dict[str, Any], journey: dict[str, Any], tmp_path: Path
+) -> None:
+    import spatialdata
+
+    sdata = without_spots["sdata"]
+    adata = sdata.tables["table"]
+    hd.pp.embed_tiles(sdata, "color_stats", show_progress_bar=False)
+    hd.tl.predict_abundance(adata, without_spots["model"])
+    hd.tl.colocalization(adata)
+    after_spots = set(slots(journey["sdata"].tables["table"]))
+    assert set(slots(adata)) - {'obs["in_tissue"]'} <= after_spots  # nothing that the journey over spots does not have
+    sdata.write(tmp_path / "slides.zarr")
+    back = spatialdata.read_zarr(tmp_path / "slides.zarr")
+    assert state_of(back.tables["table"], loose=True) == state_of(adata, loose=True)
+    assert back.attrs["histodecon"] == sdata.attrs["histodecon"]
+
+
 def test_the_documentation_shows_the_journey() -> None:
     for row in JOURNEY:
         for name in row.functions:
