@@ -7,6 +7,7 @@ image ──► tiles ──► embedding ──► abundance ──► map
 from __future__ import annotations
 
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
 
 from histodecon._core._errors import (
     AlignmentError,
@@ -36,6 +37,10 @@ from histodecon._core._errors import (
 )
 from histodecon._core._journey import journey_table as _journey_table
 from histodecon._core._lazy import lazy_attributes as _lazy_attributes
+
+if TYPE_CHECKING:
+    from histodecon import datasets, encoders, get, images, io, models, pl, pp, stats, tl
+    from histodecon.models import AbundanceRegressor
 
 __version__ = _version("histodecon")
 __doc__ = (__doc__ or "") + _journey_table()

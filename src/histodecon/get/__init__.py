@@ -1,7 +1,5 @@
 """Results as AnnData of their own."""
 
-from histodecon._core._lazy import lazy_attributes
+from histodecon.get._abundance import abundance
 
 __all__ = ["abundance"]
-
-__getattr__, __dir__ = lazy_attributes(__name__, {name: f"_{name}" for name in __all__})

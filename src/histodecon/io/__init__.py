@@ -1,7 +1,7 @@
 """Readers: files in, SpatialData out."""
 
-from histodecon._core._lazy import lazy_attributes
+from histodecon.io._read_slide import read_slide
+from histodecon.io._read_st import read_st
+from histodecon.io._read_visium import read_visium
 
 __all__ = ["read_slide", "read_st", "read_visium"]
-
-__getattr__, __dir__ = lazy_attributes(__name__, {name: f"_{name}" for name in __all__})

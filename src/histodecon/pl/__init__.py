@@ -1,7 +1,8 @@
 """Pictures."""
 
-from histodecon._core._lazy import lazy_attributes
+from histodecon.pl._abundance import abundance
+from histodecon.pl._colocalization import colocalization
+from histodecon.pl._evaluation import evaluation
+from histodecon.pl._tiles import tiles
 
 __all__ = ["abundance", "colocalization", "evaluation", "tiles"]
-
-__getattr__, __dir__ = lazy_attributes(__name__, {name: f"_{name}" for name in __all__})

@@ -1,7 +1,7 @@
 """From image to embedding."""
 
-from histodecon._core._lazy import lazy_attributes
+from histodecon.pp._embed_tiles import embed_tiles
+from histodecon.pp._tile_grid import tile_grid
+from histodecon.pp._tile_spots import tile_spots
 
 __all__ = ["embed_tiles", "tile_grid", "tile_spots"]
-
-__getattr__, __dir__ = lazy_attributes(__name__, {name: f"_{name}" for name in __all__})

@@ -1,7 +1,10 @@
 """From embedding to abundance to map."""
 
-from histodecon._core._lazy import lazy_attributes
+from histodecon.tl._colocalization import colocalization
+from histodecon.tl._cross_validate import cross_validate
+from histodecon.tl._evaluate import evaluate
+from histodecon.tl._predict_abundance import predict_abundance
+from histodecon.tl._set_targets import set_targets
+from histodecon.tl._train_regressor import train_regressor
 
 __all__ = ["colocalization", "cross_validate", "evaluate", "predict_abundance", "set_targets", "train_regressor"]
-
-__getattr__, __dir__ = lazy_attributes(__name__, {name: f"_{name}" for name in __all__})
