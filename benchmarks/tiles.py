@@ -322,7 +322,9 @@ def report(found: dict[str, Any]) -> str:
             True,
         )
     )
-    table = "\n".join(f"| {what} | {value} | {aim} | {'yes' if met else 'no'} |" for what, value, aim, met in rows)
+    table = "\n".join(
+        f"| {what} | {value} | {aim} | {('yes' if met else 'no') if aim else ''} |" for what, value, aim, met in rows
+    )
     return f"""# Tiles: speed and memory
 
 Made by `python benchmarks/tiles.py`; every ratio is of two things measured in one run, CPU seconds of one thread, the best of
