@@ -58,7 +58,7 @@ python_use_unqualified_type_names = True
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
 
-# 01 is executed while the documentation is built; the others need data that is fetched and are shown as they are
+# 01 and 03 are executed while the documentation is built; 02 needs data that is fetched and is shown as it is
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "jupyter_cache")
 nb_execution_excludepatterns = ["generated/tutorials/02*"]
