@@ -21,13 +21,7 @@ from histodecon.models._checks import (
 )
 from histodecon.models._learners import FitContext, get_learner
 from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, describe
-from histodecon.models._transforms import (
-    TRANSFORMS,
-    fit_scale,
-    forward_target,
-    inverse_target,
-    to_proportions,
-)
+from histodecon.models._transforms import TRANSFORMS, fit_scale, forward_target, inverse_target, to_proportions
 
 if TYPE_CHECKING:
     from pathlib import Path
