@@ -26,8 +26,6 @@ from histodecon.models._transforms import TRANSFORMS, fit_scale, forward_target,
 if TYPE_CHECKING:
     from pathlib import Path
 
-Array = NDArray[np.float64]
-
 
 class AbundanceRegressor(RegressorMixin, BaseEstimator):
     """Reads cell-type abundances from embeddings.
@@ -58,10 +56,8 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
         ``"abundance"`` or ``"proportion"``.
     learner_
         The fitted learner.
-    input_center_, input_scale_
-        Standardization of the inputs, fitted on the training rows.
-    target_center_, target_scale_
-        Standardization of the transformed targets.
+    input_center_, input_scale_, target_center_, target_scale_
+        Standardization of the inputs and of the transformed targets, fitted on the training rows.
     target_mean_
         Mean of the training targets as given.
     history_
@@ -167,7 +163,7 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
         self.training_ = {**facts, **self.learner_.summary_}
         return self
 
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict.
 
         Parameters
@@ -213,7 +209,7 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self, "learner_")
         check_same_encoders(self.encoders_, records)
 
-    def _inputs(self, X: NDArray) -> Array:
+    def _inputs(self, X: NDArray) -> NDArray[np.float64]:
         return (X - self.input_center_) / self.input_scale_
 
     def to_bytes(self) -> bytes:
@@ -243,12 +239,8 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
 
         Raises
         ------
-        IntegrityError
-            The content is damaged.
-        ModelVersionError
-            A newer format.
-        UnsafeFileError
-            A pickle or archive, which could run code.
+        IntegrityError, ModelVersionError, UnsafeFileError
+            The content is damaged, of a newer format, or a pickle or archive, which could run code.
         """
         from histodecon.models._model_file import parse
 
@@ -293,12 +285,8 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
         ------
         StoreError
             There is no such file.
-        IntegrityError
-            The file is damaged.
-        ModelVersionError
-            A newer format.
-        UnsafeFileError
-            A pickle or archive, which could run code.
+        IntegrityError, ModelVersionError, UnsafeFileError
+            The file is damaged, of a newer format, or a pickle or archive, which could run code.
         """
         from histodecon.models._model_file import read
 
