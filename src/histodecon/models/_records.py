@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from histodecon._core import UNRECORDED, InputError, ModelMismatchError
 
 
@@ -143,3 +145,26 @@ def check_records(records: Sequence[EncoderRecord], width: int) -> None:
     if sum(record.width for record in records) != width or any(record.width < 1 for record in records):
         msg = f"The encoders do not add up to the {width} columns of X"
         raise InputError(msg, where=describe(records), code="BI-44")
+
+
+def check_width(X: NDArray, records: Sequence[EncoderRecord]) -> None:
+    """Refuse a matrix of another width than that of training.
+
+    Parameters
+    ----------
+    X
+        Shape (n, d).
+    records
+        Encoders of the training, in order.
+
+    Raises
+    ------
+    ModelMismatchError
+        The widths differ.
+    """
+    width = sum(record.width for record in records)
+    if X.shape[1] != width:
+        msg = f"The model reads {width} columns, X has {X.shape[1]}"
+        raise ModelMismatchError(
+            msg, where=f"the model was trained on {describe(records)}", fix="give the same", code="BI-44"
+        )

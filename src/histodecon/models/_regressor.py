@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from histodecon._core import KINDS, InputError, ModelMismatchError
+from histodecon._core import KINDS, InputError
 from histodecon.models._checks import (
     checked_inputs,
     checked_targets,
@@ -20,7 +20,7 @@ from histodecon.models._checks import (
     refuse_dead_encoders,
 )
 from histodecon.models._learners import FitContext, get_learner
-from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, describe
+from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, check_width
 from histodecon.models._transforms import TRANSFORMS, fit_scale, forward_target, inverse_target, to_proportions
 
 if TYPE_CHECKING:
@@ -184,11 +184,7 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self, "learner_")
         X = checked_inputs(X)
-        if X.shape[1] != self.n_features_in_:
-            msg = f"The model reads {self.n_features_in_} columns, X has {X.shape[1]}"
-            raise ModelMismatchError(
-                msg, where=f"the model was trained on {describe(self.encoders_)}", fix="give the same", code="BI-44"
-            )
+        check_width(X, self.encoders_)
         Y = self.learner_.predict(self._inputs(X)) * self.target_scale_ + self.target_center_
         Y = inverse_target(Y, self.transform)
         return to_proportions(Y, self.target_mean_ / self.target_mean_.sum()) if self.kind_ == "proportion" else Y
