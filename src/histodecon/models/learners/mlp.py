@@ -234,7 +234,7 @@ CARD = LearnerCard(
     defaults={
         "hidden": 256,
         "n_networks": 6,
-        "dropout": 0.5,
+        "dropout": 0.35,
         "input_dropout": 0.2,
         "learning_rate": 1e-3,
         "weight_decay": 0.01,

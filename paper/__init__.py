@@ -1,0 +1,1 @@
+"""Runs on the tissues of the source method; one module for each page of results."""
