@@ -69,7 +69,7 @@ def test_several_slides_without_a_column_are_refused() -> None:
         list(iter_libraries(adata))
 
 
-def test_group_column_absent_or_with_gaps() -> None:
+def test_group_column_absent_or_with_gaps() -> None:  # BI-37
     adata = small()
     with pytest.raises(hd.MissingKeyError, match="patient"):
         obs_column(adata, "patient")

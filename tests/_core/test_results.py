@@ -70,7 +70,7 @@ def test_an_ordinary_table_is_written_in_silence() -> None:
 @pytest.mark.parametrize("names", [[1, 2, 3, 4], ["Größe", "点", "a b", "x/y"]], ids=["integers", "other letters"])
 @pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
 @pytest.mark.filterwarnings("ignore")
-def test_barcodes_of_any_spelling_survive(names: list[Any], suffix: str, tmp_path: Path) -> None:
+def test_barcodes_of_any_spelling_survive(names: list[Any], suffix: str, tmp_path: Path) -> None:  # BI-38
     adata = small()
     adata.obs_names = pd.Index(names).astype(str)
     write(adata)

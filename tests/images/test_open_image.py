@@ -169,7 +169,7 @@ def test_mpp_of_tiffs(tmp_path):
     assert images.open_image(tmp_path / "ap.tif").mpp == pytest.approx(0.499)
 
 
-def test_transparent_becomes_white(tmp_path):
+def test_transparent_becomes_white(tmp_path):  # BI-18
     rgba = np.zeros((5, 6, 4), dtype=np.uint8)
     rgba[:, :3] = (200, 100, 50, 255)
     rgba[:, 3:] = (0, 0, 0, 128)
@@ -182,7 +182,7 @@ def test_transparent_becomes_white(tmp_path):
         assert pixels[1, 5].tolist() == [127] * 3  # 0 · 128/255 + 255 · 127/255
 
 
-def test_palette_and_cmyk(tmp_path):
+def test_palette_and_cmyk(tmp_path):  # BI-21, BI-24
     PIL.Image.fromarray(coded(64, 64)).quantize(256).save(tmp_path / "p.png")
     expected = np.asarray(PIL.Image.open(tmp_path / "p.png").convert("RGB"))
     np.testing.assert_array_equal(images.open_image(tmp_path / "p.png").read(0, 0, 64, 64), expected)
@@ -194,7 +194,7 @@ def test_palette_and_cmyk(tmp_path):
     assert green < 170
 
 
-def test_bit_depth_is_scaled_not_clipped():
+def test_bit_depth_is_scaled_not_clipped():  # BI-19, BI-20
     ramp = np.linspace(0, 65535, 256).astype(np.uint16)
     deep = np.broadcast_to(ramp[None, :, None], (10, 256, 3))
     np.testing.assert_array_equal(images.open_image(deep).read(0, 0, 256, 1)[0, :, 0], np.arange(256))
@@ -203,6 +203,12 @@ def test_bit_depth_is_scaled_not_clipped():
         images.open_image(twelve // 16)  # 8-bit values in 16 bits
     assert "255" in str(error.value)
     np.testing.assert_array_equal(images.open_image(twelve, max_value=4095).read(0, 0, 256, 1)[0, :, 0], np.arange(256))
+
+
+def test_sixteen_bits_a_channel_in_a_tiff(tmp_path):  # BI-20
+    tifffile.imwrite(tmp_path / "deep.tif", coded().astype(np.uint16) * 257, photometric="rgb", tile=(64, 64))
+    with images.open_image(tmp_path / "deep.tif") as deep:
+        np.testing.assert_array_equal(deep.read(0, 0, WIDTH, HEIGHT), coded())
 
 
 def test_gray_only_on_request(tmp_path):
@@ -272,6 +278,32 @@ def test_turned_images_are_refused(tmp_path):
     for name in ("a.jpg", "a.tif"):
         with pytest.raises(ImageError, match=r"BI-25.*orientation 6"):
             images.open_image(tmp_path / name)
+        with images.open_image(tmp_path / name, exif="ignore") as stored:
+            assert (stored.width, stored.height) == (64, 32)
+    with pytest.raises(ImageError, match="BI-25"):
+        images.open_image(tmp_path / "a.tif", exif="apply")
+    with pytest.raises(ValueError, match="BI-25"):
+        images.open_image(tmp_path / "a.jpg", exif="turn")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_picture_is_turned_where_that_is_asked_for(tmp_path, suffix):
+    exif = PIL.Image.Exif()
+    exif[274] = 6  # to be shown turned by a quarter, clockwise
+    pixels = np.zeros((32, 64, 3), dtype=np.uint8)
+    pixels[:, :32] = (220, 120, 180)
+    PIL.Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", exif=exif)
+    with images.open_image(tmp_path / f"a.{suffix}", exif="apply") as turned:
+        assert (turned.width, turned.height) == (32, 64)
+        above, below = turned.read(16, 8, 1, 1)[0, 0].astype(int), turned.read(16, 56, 1, 1)[0, 0].astype(int)
+    assert np.abs(above - (220, 120, 180)).max() <= 4
+    assert below.max() <= 4
+
+
+def test_cmyk_is_refused_where_color_must_be_sure(tmp_path):  # BI-21
+    PIL.Image.new("CMYK", (20, 10), (0, 100, 0, 0)).save(tmp_path / "c.jpg")
+    with pytest.raises(ImageError, match="BI-21"):
+        images.open_image(tmp_path / "c.jpg", strict_color=True)
 
 
 @pytest.mark.parametrize("maker", [_png, _tiff_tiled, _tiff_strips])
@@ -336,7 +368,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
         images.open_image(tmp_path / "a.png", max_pixels=1000)
 
 
-def test_her2st_opens_without_a_warning(shared_data):
+def test_her2st_opens_without_a_warning(shared_data):  # BI-27
     path = shared_data / "her2st" / "images" / "C2__5714_HE_BT_C2.jpg"
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -100,7 +100,14 @@ def check_pixels(width: int, height: int, limit: int, *, bytes_per_pixel: int, n
 
 
 def open_pillow(
-    path: Path, kind: str, *, max_pixels: int | None, max_value: float | None, allow_gray: bool
+    path: Path,
+    kind: str,
+    *,
+    max_pixels: int | None,
+    max_value: float | None,
+    allow_gray: bool,
+    exif: str = "refuse",
+    strict_color: bool = False,
 ) -> SlideImage:
     """Open a JPEG or PNG.
 
@@ -116,6 +123,10 @@ def open_pillow(
         Value of white.
     allow_gray
         Accept one channel.
+    exif
+        ``"refuse"``, ``"ignore"`` or ``"apply"``.
+    strict_color
+        Refuse CMYK.
 
     Returns
     -------
@@ -136,18 +147,35 @@ def open_pillow(
         width, height = picture.size
         limit = MAX_PIXELS_WHOLE if max_pixels is None else max_pixels
         check_pixels(width, height, limit, bytes_per_pixel=4, name=path.name)
-        if kind == "jpeg" or "exif" in picture.info:  # looking for it in a PNG would decode the whole
+        if exif == "refuse" and (kind == "jpeg" or "exif" in picture.info):  # looking in a PNG would decode the whole
             require_upright(picture.getexif().get(ORIENTATION, 1), path)
         mode = picture.mode
         gray = mode in {"1", "L", "LA", "La", "I", "F"} or mode.startswith("I;")
         require_color(path, gray=gray, allow_gray=allow_gray)
         if mode == "CMYK":
-            msg = f"{path.name} is CMYK and is converted to RGB without a color profile: colors may shift. Save it as RGB to be sure."
-            warnings.warn(msg, FallbackWarning, stacklevel=4)
+            _tell_cmyk(path, strict=strict_color)
     except BaseException:
         picture.close()
         raise
-    return _pillow_image(picture, path, max_value)
+    return _pillow_image(picture if exif != "apply" else _turned(picture, path), path, max_value)
+
+
+def _turned(picture: Any, path: Path) -> Any:
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        picture.close()
+        raise damaged(path, error) from error
+
+
+def _tell_cmyk(path: Path, *, strict: bool) -> None:
+    what, fix = f"{path.name} is CMYK", "save it as RGB with the color profile it was made with"
+    if strict:
+        raise ImageError(what, why="converted without a color profile, colors may shift", fix=fix, code="BI-21")
+    text = f"[HD-BI-21] {what} and is converted to RGB without a color profile: colors may shift. To be sure, {fix}."
+    warnings.warn(text, FallbackWarning, stacklevel=5)
 
 
 def _pillow_image(picture: Any, path: Path, max_value: float | None) -> SlideImage:
@@ -203,7 +231,8 @@ def require_upright(orientation: int, path: Path) -> None:
         raise ImageError(
             msg,
             why="programs disagree on it, so the coordinates may belong to the turned or to the stored picture",
-            fix="save it upright without that tag, or hand in the pixels as an array in the orientation the coordinates were made in",
+            fix='`images.open_image(path, exif="ignore")` if the coordinates were made on the stored pixels, or `exif="apply"` if '
+            "on the turned picture (JPEG and PNG; save a TIFF upright)",
             code="BI-25",
         )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from histodecon._core import ImageError
+from histodecon._core import ImageError, InputError
 from histodecon.images._arrays import from_array, from_levels, planes_of
 from histodecon.images._files import open_pillow, sniff
 from histodecon.images._openslide import open_openslide, wants_openslide
@@ -22,6 +22,8 @@ def open_image(
     max_value: float | None = None,
     max_pixels: int | None = None,
     allow_gray: bool = False,
+    exif: Literal["refuse", "ignore", "apply"] = "refuse",
+    strict_color: bool = False,
 ) -> SlideImage:
     """Open an H&E image, whatever it is stored in.
 
@@ -40,6 +42,11 @@ def open_image(
         billion for what is read by parts, each of at most 400 million pixels.
     allow_gray
         Accept an image of one channel; it becomes RGB of equal channels.
+    exif
+        What to do with a JPEG, PNG or TIFF that asks to be turned when shown: ``"refuse"``, ``"ignore"`` (coordinates were
+        made on the stored pixels), or ``"apply"`` (on the turned picture; JPEG and PNG only).
+    strict_color
+        Refuse a CMYK JPEG instead of converting it with a warning.
 
     Returns
     -------
@@ -63,6 +70,9 @@ def open_image(
     >>> image.read(-1, 0, 2, 1).tolist()
     [[[255, 255, 255], [200, 200, 200]]]
     """
+    if exif not in {"refuse", "ignore", "apply"}:
+        msg = f"exif={exif!r} is unknown"
+        raise InputError(msg, fix='use "refuse", "ignore" or "apply"', code="BI-25")
     if isinstance(source, SlideImage):
         return source
     if isinstance(source, (str, os.PathLike)):
@@ -70,9 +80,10 @@ def open_image(
         if wants_openslide(path):
             return open_openslide(path, max_pixels=max_pixels)
         kind = sniff(path)
+        limits: dict[str, Any] = {"max_pixels": max_pixels, "max_value": max_value, "allow_gray": allow_gray}
         if kind == "tiff":
-            return open_tiff(path, max_pixels=max_pixels, max_value=max_value, allow_gray=allow_gray)
-        return open_pillow(path, kind, max_pixels=max_pixels, max_value=max_value, allow_gray=allow_gray)
+            return open_tiff(path, exif=exif, **limits)
+        return open_pillow(path, kind, exif=exif, strict_color=strict_color, **limits)
     if hasattr(source, "children") and hasattr(source, "data_vars"):
         return from_levels(planes_of(source), dims=dims, max_value=max_value, allow_gray=allow_gray)
     if not (hasattr(source, "shape") and hasattr(source, "dtype")):

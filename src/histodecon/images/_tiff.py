@@ -26,7 +26,9 @@ _UNIT_UM = {"µm": 1.0, "um": 1.0, "μm": 1.0, "micron": 1.0, "nm": 1e-3, "mm": 
 _TAG_UM = {2: 25_400.0, 3: 10_000.0}
 
 
-def open_tiff(path: Path, *, max_pixels: int | None, max_value: float | None, allow_gray: bool) -> SlideImage:
+def open_tiff(
+    path: Path, *, max_pixels: int | None, max_value: float | None, allow_gray: bool, exif: str = "refuse"
+) -> SlideImage:
     """Open the largest picture of a TIFF with its pyramid, read by parts.
 
     Parameters
@@ -39,6 +41,8 @@ def open_tiff(path: Path, *, max_pixels: int | None, max_value: float | None, al
         Value of white.
     allow_gray
         Accept one channel.
+    exif
+        ``"ignore"`` takes the pixels as they are stored; a TIFF is never turned.
 
     Returns
     -------
@@ -60,7 +64,8 @@ def open_tiff(path: Path, *, max_pixels: int | None, max_value: float | None, al
         check_pixels(size.get("x", 0), size.get("y", 0), limit, bytes_per_pixel=3, name=path.name)
         _require_small_parts(page, path, max_pixels)
         orientation = page.tags.get(ORIENTATION)
-        require_upright(1 if orientation is None else int(orientation.value), path)
+        if exif != "ignore":
+            require_upright(1 if orientation is None else int(orientation.value), path)
         _require_rgb_tiff(page, path, allow_gray=allow_gray)
         image = from_levels(
             _level_arrays(series),
