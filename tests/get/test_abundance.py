@@ -117,3 +117,11 @@ def test_no_table_at_all() -> None:
     del adata.obsm["cell_abundance"], adata.obsm["predicted_abundance"]
     with pytest.raises(hd.MissingKeyError, match="predict_abundance"):
         hd.get.abundance(adata)
+
+
+def test_a_subset_keeps_the_picture_of_its_slide_alone() -> None:
+    adata = build()
+    adata.obs["library_id"] = ["a"] * (adata.n_obs - 2) + ["b"] * 2
+    adata.uns["spatial"] = {"a": {"images": {}}, "b": {"images": {}}}
+    assert set(hd.get.abundance(adata).uns["spatial"]) == {"a", "b"}
+    assert set(hd.get.abundance(adata[-2:].copy()).uns["spatial"]) == {"b"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -85,7 +85,7 @@ def abundance(adata: AnnData, *, layers: Mapping[str, str] | None = None, use: s
     if Key.obsm.SPATIAL in adata.obsm:
         cells.obsm[Key.obsm.SPATIAL] = np.array(adata.obsm[Key.obsm.SPATIAL])
     if Key.uns.SPATIAL in adata.uns:
-        cells.uns[Key.uns.SPATIAL] = dict(adata.uns[Key.uns.SPATIAL])
+        cells.uns[Key.uns.SPATIAL] = _slides_present(adata)
     kinds = {layer: table_kind(adata, key) for layer, key in chosen.items()}
     cells.uns["layers"] = {
         layer: {"key": key, "kind": kinds[layer], "unit": UNITS[kinds[layer]]} for layer, key in chosen.items()
@@ -104,3 +104,12 @@ def _choose(adata: AnnData, layers: Mapping[str, str] | None) -> dict[str, str]:
             code="BI-87",
         )
     return chosen
+
+
+def _slides_present(adata: AnnData) -> dict[str, Any]:
+    """Pictures of the slides that the rows come from: squidpy asks which one is meant where there are several."""
+    slides = dict(adata.uns[Key.uns.SPATIAL])
+    if Key.obs.LIBRARY not in adata.obs:
+        return slides
+    present = {name: slide for name, slide in slides.items() if name in set(adata.obs[Key.obs.LIBRARY].astype(str))}
+    return present or slides
