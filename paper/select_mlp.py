@@ -1,4 +1,4 @@
-"""How the defaults of the network were chosen: on held-in data only, never on a test of the her2st page.
+"""How the defaults of the network were chosen: by scores on held-in data.
 
     python -m paper.select_mlp --data ../shared/data --out docs/results
 
@@ -38,6 +38,7 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
     {"dropout": 0.2, "start": "random"},
 )
 TASKS = ("C2 ↔ C3", "C2, C3, C4", "B4 quadrants", "C2, C3 → A1", "B4 → A1")
+TESTED = "C2, C3, C4"  # one of its three parts is a test of the her2st page
 Fold = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -105,11 +106,11 @@ def row_of(held_in: HeldIn, learner: str, params: dict[str, Any], seeds: int) ->
     }
 
 
-def main(data: Path, out: Path, cache: Path | None, seeds: int) -> None:
-    """Score every candidate; rows that an earlier, interrupted run left are kept."""
+def main(data: Path, out: Path, cache: Path | None, seeds: int, *, resume: bool) -> None:
+    """Score every candidate and write the page."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "her2st_selection.csv"
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    rows = pd.read_csv(path).to_dict("records") if resume and path.exists() else []
     known = {(row["learner"], row["parameters"]) for row in rows}
     missing = [
         case
@@ -129,18 +130,26 @@ def main(data: Path, out: Path, cache: Path | None, seeds: int) -> None:
     defaults = ", ".join(f"`{key}={value}`" for key, value in standard.items())
     allowed = table[(table["learner"] == "mlp") & (table["least gain on ridge"] >= 0)]
     chosen = table.loc[allowed["mean"].idxmax(), "parameters"]
+    clean = [task for task in TASKS if task != TESTED]
+    without = table.loc[allowed[clean].mean(axis=1).idxmax(), "parameters"]
     page = f"""# How the defaults of the network were chosen
 
 ```bash
 HISTODECON_SHARED=../shared/data python -m paper.select_mlp --out docs/results
 ```
 
-CC (mean over 8 cell types) on held-in data, MobileNetV2, mean over {seeds} seeds. The tests of {{doc}}`her2st` take no part:
-sections are left out within the training sections of a test, quadrants within B4, and the step to another patient is tried
-on A1, a small picture (3.2 µm per pixel) of a patient that no table tests on. C4 is left out once in the second column, as in
-the first test; the first column is its clean counterpart.
+CC (mean over 8 cell types) on held-in data, MobileNetV2, mean over {seeds} seeds. Sections are left out within the training
+sections of a test of {{doc}}`her2st`, quadrants within B4, and the step to another patient is tried on A1, a small picture
+(3.2 µm per pixel) of a patient that no table tests on.
 
-The rule: never worse than ridge on any task, then the highest mean. It takes `{chosen}`. Differences below .01 are noise: two
+What this can and cannot promise: no number below is a test of {{doc}}`her2st`, with one exception, C4 left out in the second
+column, which is its first test. But there are only two patients with full images, so the sections that one test trains on are
+tested on in another, and one set of defaults serves all. The tests had also been looked at while the network was being built,
+among them those of networks that start at random, before the rule below was written down and applied. The tests are therefore
+not blind: a new patient may score lower.
+
+The rule: never worse than ridge on any task, then the highest mean. It takes `{chosen}`; without the second column it takes
+`{without}`. Differences below .01 are noise: two
 seeds differ by as much. What a row does not name is as in the defaults: {defaults}.
 
 {markdown_table(table, digits)}
@@ -155,5 +164,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--cache", type=Path, help="h5ad file that keeps the embeddings for another run")
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--resume", action="store_true", help="keep the rows that an interrupted run of this code left")
     arguments = parser.parse_args()
-    main(arguments.data, arguments.out, arguments.cache, arguments.seeds)
+    main(arguments.data, arguments.out, arguments.cache, arguments.seeds, resume=arguments.resume)
