@@ -294,3 +294,10 @@ def test_spots_outside_the_tissue_are_counted_and_not_flagged(dtype):
     assert adata.obs["in_tissue_tile"].sum() == record(adata)["n_tissue"] == 94
     assert record(adata)["n_outside_tissue"] == 2
     assert adata.n_obs == 96
+
+
+def test_a_fluorescence_picture_is_refused() -> None:  # BI-30
+    adata, image = slide()
+    dark = np.zeros_like(image)
+    dark[..., 2] = np.where(image[..., 1] < 230, 70, 0)
+    unchanged(adata, ImageError, "BI-30", image=dark)

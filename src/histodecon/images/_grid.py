@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from histodecon._core import ImageError, InputError
+from histodecon._core import InputError
 from histodecon.images._slide_image import SlideImage
-from histodecon.images._tissue import GREEN_DENSITY, stained
+from histodecon.images._tissue import GREEN_DENSITY, require_brightfield, stained
 
 LAYOUTS = ("hex", "square")
 MAX_SITES = 5_000_000
@@ -17,9 +17,6 @@ OVERVIEW_UM = 8.0
 """µm per pixel of the overview in which tissue is looked for; it has at least 1,000 px."""
 
 OVERVIEW_PX = 1000
-
-FLUORESCENT = 50
-"""A stain whose middle pixel is darker, of 255, is light on black and no absorption on white."""
 
 
 class Grid(NamedTuple):
@@ -133,7 +130,7 @@ def may_hold_tissue(picture: np.ndarray, scale: float, centers: np.ndarray, size
     ImageError
         What is colored is as dark as in a fluorescence image.
     """
-    _require_brightfield(picture)
+    require_brightfield(picture)
     mask = stained(picture, green_density=GREEN_DENSITY / 2)
     total = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
     total[1:, 1:] = mask.cumsum(axis=0).cumsum(axis=1)
@@ -142,16 +139,3 @@ def may_hold_tissue(picture: np.ndarray, scale: float, centers: np.ndarray, size
     high = np.clip(np.ceil((centers + size_px / 2) * scale).astype(int) + 1, 0, limit)
     (x0, y0), (x1, y1) = low.T, high.T
     return (total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]) > 0
-
-
-def _require_brightfield(picture: np.ndarray) -> None:
-    light = picture.mean(axis=2)[stained(picture)]
-    if light.size and float(np.median(light)) < FLUORESCENT:
-        msg = "The image is not H&E in transmitted light"
-        raise ImageError(
-            msg,
-            where=f"half of its colored pixels are darker than {FLUORESCENT} of 255, as in a fluorescence image",
-            why="hematoxylin and eosin take light away from a white ground",
-            fix="name the H&E image with `image_key=`",
-            code="BI-30",
-        )

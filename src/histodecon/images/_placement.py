@@ -7,13 +7,14 @@ import numpy as np
 from histodecon._core import GeometryError, InputError, ResolutionError, first_names
 from histodecon.images._slide_image import SlideImage
 from histodecon.images._tiles import iter_tiles
-from histodecon.images._tissue import tissue_fraction
+from histodecon.images._tissue import require_brightfield, tissue_fraction
 
 MEASURED_PX = 64
 """Tiles are shrunk to this side before their tissue is measured."""
 
 OUTSIDE_ALLOWED = 0.01
 CLEARLY = 0.3
+LOOKED_AT = 64
 
 
 def outside(image: SlideImage, xy: np.ndarray) -> np.ndarray:
@@ -133,6 +134,8 @@ def require_tissue(
 
     Raises
     ------
+    ImageError
+        The tiles are as dark as a fluorescence image.
     GeometryError
         With x and y exchanged at least 30 % more of the tiles hold tissue.
     ResolutionError
@@ -140,6 +143,10 @@ def require_tissue(
     InputError
         No tile holds tissue.
     """
+    some = np.linspace(0, len(xy) - 1, min(len(xy), LOOKED_AT)).astype(int)
+    require_brightfield(
+        np.concatenate([tile for _, tiles in iter_tiles(image, xy[some], size_px, MEASURED_PX) for tile in tiles])
+    )
     share = float((tissue >= threshold).mean())
     if share >= 0.5:
         return

@@ -12,6 +12,9 @@ GREEN_DENSITY = 0.15
 MIN_CHROMA = 10
 """Least difference between the strongest and the weakest channel, of 255; ink, shadows and a black ground have less."""
 
+FLUORESCENT = 50
+"""A stain whose middle pixel is darker, of 255, is light on black and no absorption on white."""
+
 
 def tissue_fraction(tiles: np.ndarray, *, green_density: float = GREEN_DENSITY) -> np.ndarray:
     """Measure which part of each tile is stained tissue.
@@ -68,3 +71,28 @@ def stained(pixels: np.ndarray, *, green_density: float = GREEN_DENSITY) -> np.n
     strongest = np.maximum(np.maximum(red, green), blue)
     weakest = np.minimum(np.minimum(red, green), blue)
     return (green <= 255 * 10**-green_density) & (strongest - weakest >= MIN_CHROMA)
+
+
+def require_brightfield(picture: np.ndarray) -> None:
+    """Refuse a picture whose colored pixels are dark.
+
+    Parameters
+    ----------
+    picture
+        uint8 (height, width, 3).
+
+    Raises
+    ------
+    ImageError
+        What is colored is as dark as in a fluorescence image.
+    """
+    light = picture.mean(axis=2)[stained(picture)]
+    if light.size and float(np.median(light)) < FLUORESCENT:
+        msg = "The image is not H&E in transmitted light"
+        raise ImageError(
+            msg,
+            where=f"half of its colored pixels are darker than {FLUORESCENT} of 255, as in a fluorescence image",
+            why="hematoxylin and eosin take light away from a white ground",
+            fix="name the H&E image with `image_key=`",
+            code="BI-30",
+        )
