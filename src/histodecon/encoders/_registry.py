@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from histodecon._core import InputError
+from histodecon._core import InputError, add_card, cards_table, closest_names, find_cards
 from histodecon.encoders._card import EncoderCard
 
 if TYPE_CHECKING:
@@ -35,12 +33,7 @@ def register_encoder(card: EncoderCard) -> EncoderCard:
     InputError
         Another encoder has this name.
     """
-    present = registered().get(card.name)
-    if present is not None and present != card:
-        msg = f"An encoder {card.name!r} is registered already"
-        raise InputError(msg, where=present.summary, fix="choose another name", code="BI-53")
-    _REGISTRY[card.name] = card
-    return card
+    return add_card(registered(), card, what="An encoder")
 
 
 def get_encoder_card(name: str) -> EncoderCard:
@@ -86,14 +79,8 @@ def list_encoders() -> pd.DataFrame:
     >>> int(list_encoders().loc["color_stats", "input_px"])
     224
     """
-    import pandas as pd
-
-    cards = [card for _, card in sorted(registered().items())]
-    rows = {
-        column: [getattr(card, column) or 0 if column == "tile_um" else getattr(card, column) for card in cards]
-        for column in _COLUMNS
-    }
-    return pd.DataFrame(rows, index=pd.Index([card.name for card in cards], name="encoder"))
+    columns = {column: attrgetter(column) for column in _COLUMNS} | {"tile_um": lambda card: card.tile_um or 0}
+    return cards_table(registered(), columns, index="encoder")
 
 
 def registered() -> dict[str, EncoderCard]:
@@ -105,10 +92,7 @@ def registered() -> dict[str, EncoderCard]:
     """
     from histodecon.encoders import cards
 
-    for module in pkgutil.iter_modules(cards.__path__):
-        for card in importlib.import_module(f"{cards.__name__}.{module.name}").CARDS:
-            _REGISTRY.setdefault(card.name, card)
-    return _REGISTRY
+    return find_cards(_REGISTRY, cards)
 
 
 def unknown_encoder(name: str, known: Iterable[str]) -> InputError:
@@ -125,9 +109,9 @@ def unknown_encoder(name: str, known: Iterable[str]) -> InputError:
     -------
     The error, with the closest names.
     """
-    close = difflib.get_close_matches(str(name), [*registered(), *known], n=3)
     msg = f"Unknown encoder {name!r}"
     where = f"registered: {', '.join(sorted(registered()))}; any other name must be a timm model"
-    nearest = "did you mean " + ", ".join(f"`{one}`" for one in close) + "?" if close else ""
-    fix = nearest or "`histodecon.encoders.list_encoders()` shows all, `timm.list_models()` those of timm"
+    fix = closest_names(name, [*registered(), *known], n=3) or (
+        "`histodecon.encoders.list_encoders()` shows all, `timm.list_models()` those of timm"
+    )
     return InputError(msg, where=where, fix=fix, code="BI-51")

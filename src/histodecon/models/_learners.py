@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from histodecon._core import InputError
+from histodecon._core import InputError, add_card, cards_table, closest_names, find_cards
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,12 +208,7 @@ def register_learner(card: LearnerCard) -> LearnerCard:
     InputError
         Another learner has this name.
     """
-    present = _cards().get(card.name)
-    if present is not None and present != card:
-        msg = f"A learner {card.name!r} is registered already"
-        raise InputError(msg, fix="choose another name", code="BI-53")
-    _REGISTRY[card.name] = card
-    return card
+    return add_card(_cards(), card, what="A learner")
 
 
 def get_learner(name: str) -> LearnerCard:
@@ -262,27 +254,20 @@ def list_learners() -> pd.DataFrame:
     >>> list(list_learners().index)
     ['mean', 'mlp', 'ridge']
     """
-    import pandas as pd
-
-    cards = [card for _, card in sorted(_cards().items())]
-    rows = {
-        "summary": [card.summary for card in cards],
-        "parameters": [", ".join(f"{key}={value!r}" for key, value in card.defaults.items()) for card in cards],
-        "citation": [card.citation for card in cards],
+    columns = {
+        "summary": lambda card: card.summary,
+        "parameters": lambda card: ", ".join(f"{key}={value!r}" for key, value in card.defaults.items()),
+        "citation": lambda card: card.citation,
     }
-    return pd.DataFrame(rows, index=pd.Index([card.name for card in cards], name="learner"))
+    return cards_table(_cards(), columns, index="learner")
 
 
 def _cards() -> dict[str, LearnerCard]:
     """Own learners are the files of `learners`, found once."""
     from histodecon.models import learners
 
-    for module in pkgutil.iter_modules(learners.__path__):
-        card: LearnerCard = importlib.import_module(f"{learners.__name__}.{module.name}").CARD
-        _REGISTRY.setdefault(card.name, card)
-    return _REGISTRY
+    return find_cards(_REGISTRY, learners)
 
 
 def _closest(name: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f"did you mean `{close[0]}`?" if close else "`histodecon.models.list_learners()` shows all"
+    return closest_names(name, known) or "`histodecon.models.list_learners()` shows all"
