@@ -301,7 +301,7 @@ def test_a_foreign_key_is_not_overwritten():
 
 def test_slides_tiled_to_different_sizes():
     adata, pictures = table(("A", "B"))
-    adata.uns["histodecon"]["tiles"]["B"]["size_px"] = 20
+    adata.uns["histodecon"]["tiles"]["B"] |= {"size_px": 20, "size_um": 10.0}
     unchanged(adata, InputError, r"BI-16.*\b(16|20) px.*\b(16|20) px", image=pictures)
 
 

@@ -144,7 +144,7 @@ def test_unknown_scale():
 def test_swapped_coordinates_outside():
     adata, image = slide(7, 14)
     adata.obsm["spatial"] = adata.obsm["spatial"][:, ::-1].copy()
-    unchanged(adata, GeometryError, r"BI-10.*exchanged.*::-1", image=image)
+    unchanged(adata, GeometryError, r"BI-10.*exchanged.*swap_xy=True", image=image)
 
 
 def test_swapped_coordinates_inside():
@@ -301,3 +301,27 @@ def test_a_fluorescence_picture_is_refused() -> None:  # BI-30
     dark = np.zeros_like(image)
     dark[..., 2] = np.where(image[..., 1] < 230, 70, 0)
     unchanged(adata, ImageError, "BI-30", image=dark)
+
+
+def test_swapped_coordinates_are_put_right() -> None:  # BI-10
+    adata, image = slide()
+    right = adata.obsm["spatial"].copy()
+    straight = adata.copy()
+    hd.pp.tile_spots(straight, image=image)
+    adata.obsm["spatial"] = right[:, ::-1].copy()
+    unchanged(adata, GeometryError, "BI-10.*swap_xy=True", image=image)
+    unchanged(adata, InputError, "BI-104.*'Z'", image=image, swap_xy=["Z"])
+    hd.pp.tile_spots(adata, image=image, swap_xy=["A"])
+    assert state_of(adata) == state_of(straight)
+    unchanged(adata, GeometryError, "BI-10", image=image, swap_xy=True)  # once more would be wrong, and is noticed
+
+
+def test_tiles_over_the_border() -> None:  # BI-12, BI-13
+    adata, image = slide()
+    adata.obsm["spatial"] = adata.obsm["spatial"] - 40
+    unchanged(adata, GeometryError, r"BI-13.*'s0'.*lies outside.*pad_white", image=image, edge="error")
+    unchanged(adata, InputError, r"BI-12.*never dropped.*tile_padding", image=image, edge="drop")
+    hd.pp.tile_spots(adata, image=image)
+    whole = adata[adata.obs["tile_padding"] == 0].copy()
+    assert 0 < whole.n_obs < adata.n_obs
+    hd.pp.tile_spots(whole, image=image, edge="error")

@@ -169,7 +169,7 @@ def require_tissue(
         raise InputError(msg, where=where, why=why, fix=fix, code="BI-40")
 
 
-_SWAP = '`adata.obsm["spatial"] = adata.obsm["spatial"][:, ::-1]`'
+_SWAP = "`histodecon.pp.tile_spots(data, swap_xy=True)`, or exchange the columns where they are read"
 
 
 def _share(image: SlideImage, xy: np.ndarray, size_px: int, threshold: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from histodecon._core import UNRECORDED, InputError, ModelMismatchError
+
+SAME_SCALE = 1.1
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,9 @@ class EncoderRecord:
         License of the encoder's weights.
     commercial
         Whether that license permits commercial use of what is derived from them.
+    mpp
+        Smallest and largest µm per pixel of the tiles, where they were cut in pixels; None for tiles in µm, which show the
+        same tissue on every slide.
     """
 
     key: str
@@ -37,6 +43,7 @@ class EncoderRecord:
     fingerprint: str = UNRECORDED
     license: str = "unknown"
     commercial: bool = False
+    mpp: tuple[float, float] | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EncoderRecord:
@@ -58,6 +65,7 @@ class EncoderRecord:
             fingerprint=str(values.get("fingerprint", UNRECORDED)),
             license=str(values.get("license", "unknown")),
             commercial=bool(values.get("commercial", False)),
+            mpp=_range_of(values.get("mpp")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,9 +73,20 @@ class EncoderRecord:
 
         Returns
         -------
-        The dict.
+        The dict; ``mpp`` is left out where it is None.
         """
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def _range_of(values: Any) -> tuple[float, float] | None:
+    """Read a range: two numbers, or one number for each slide."""
+    if values is None:
+        return None
+    numbers = [float(value) for value in (values.values() if isinstance(values, Mapping) else values)]
+    if not numbers or not all(0 < number < math.inf for number in numbers):
+        msg = f"no µm per pixel: {values!r}"
+        raise ValueError(msg)
+    return min(numbers), max(numbers)
 
 
 def describe(records: Sequence[EncoderRecord]) -> str:
@@ -99,7 +118,7 @@ def check_same_encoders(wanted: Sequence[EncoderRecord], given: Sequence[Encoder
     Raises
     ------
     ModelMismatchError
-        Number, width, order or recipe differ.
+        Number, width, order or recipe differ, or pixels of tiles are more than 10 % larger or smaller.
     """
     both = f"the model reads {describe(wanted)}; the data has {describe(given)}"
     if len(wanted) != len(given) or sorted(r.width for r in wanted) != sorted(r.width for r in given):
@@ -107,6 +126,8 @@ def check_same_encoders(wanted: Sequence[EncoderRecord], given: Sequence[Encoder
     prints = [record.fingerprint for record in wanted]
     found = [record.fingerprint for record in given]
     if prints == found and [r.width for r in wanted] == [r.width for r in given]:
+        for one, other in zip(wanted, given, strict=True):
+            _check_same_scale(one, other)
         return
     if sorted(prints) == sorted(found):
         _refuse("The embeddings stand in another order than in training", both, wanted, "BI-46")
@@ -114,6 +135,22 @@ def check_same_encoders(wanted: Sequence[EncoderRecord], given: Sequence[Encoder
     wrong = next((w, g) for w, g in pairs if w.fingerprint != g.fingerprint)
     where = f"{wrong[1].key!r} has {wrong[1].fingerprint[:16]}, the model wants {wrong[0].fingerprint[:16]}; {both}"
     _refuse("The embeddings were made by another recipe than in training", where, wanted, "BI-45")
+
+
+def _check_same_scale(wanted: EncoderRecord, given: EncoderRecord) -> None:
+    if wanted.mpp is None:
+        return
+    low, high = wanted.mpp
+    trained = f"the model was trained at {low:.4g}" + ("" if low == high else f" to {high:.4g}")
+    why = "cells of another size in the tile are other cells to the encoder"
+    fix = f"cut the tiles at the scale of the model: `histodecon.pp.tile_spots(data, size_px=..., tile_mpp={low:.4g})`"
+    if given.mpp is None:
+        msg = f"It is not recorded how large the pixels of the tiles of {given.key!r} are"
+        raise ModelMismatchError(msg, where=f"{trained} µm per pixel", why=why, fix=fix, code="BI-16")
+    if given.mpp[0] * SAME_SCALE < low or given.mpp[1] > high * SAME_SCALE:
+        msg = f"The tiles of {given.key!r} have pixels of another size than in training"
+        where = f"{given.mpp[0]:.4g} to {given.mpp[1]:.4g} µm per pixel; {trained}"
+        raise ModelMismatchError(msg, where=where, why=why, fix=fix, code="BI-16")
 
 
 def _refuse(what: str, where: str, wanted: Sequence[EncoderRecord], code: str) -> None:

@@ -24,7 +24,14 @@ from histodecon._core import (
     write_embedding,
 )
 from histodecon.encoders import load_encoder
-from histodecon.pp._tile_stream import Slide, field_of_view, find_slides, require_same_images, stream_tiles
+from histodecon.pp._tile_stream import (
+    Slide,
+    field_of_view,
+    find_slides,
+    require_same_images,
+    scales_of_pixels,
+    stream_tiles,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -90,7 +97,7 @@ def embed_tiles(
     - ``obsm["X_<name>"]``: float32 (n_obs, dim);
     - ``uns["histodecon"]["embeddings"]["X_<name>"]``: ``encoder``, ``fingerprint``, ``recipe`` (JSON: what the fingerprint is
       taken of), ``width``, ``dtype``, ``license``, ``commercial``, ``sources`` (for each slide a digest of image,
-      coordinates and tile size), ``version`` of histodecon.
+      coordinates and tile size), ``version`` of histodecon; for tiles cut in pixels also ``mpp``, µm per pixel of each slide.
 
     Raises
     ------
@@ -106,11 +113,17 @@ def embed_tiles(
     OfflineError
         Weights must be fetched and there is no network.
 
+    Warns
+    -----
+    ResolutionWarning
+        Tiles were cut in pixels, and those of one slide are more than 10 %% larger than those of another.
+
     Notes
     -----
     The fingerprint tells two embeddings apart that have the same width: it covers the recipe of the encoder with the digest of
     its weights, and the field of view, in µm or, where tiles were cut in pixels, in pixels. It does not depend on the scale
-    of the slide: slides scanned at another µm per pixel and tiled to the same µm share it.
+    of the slide: slides scanned at another µm per pixel and tiled to the same µm share it. For tiles cut in pixels a model
+    also remembers their µm per pixel, and refuses slides that are more than 10 %% off.
 
     Examples
     --------
@@ -139,16 +152,18 @@ def embed_tiles(
         msg = f"`batch_size` must be a whole number above 0, not {batch_size}"
         raise InputError(msg, fix="leave it out: `batch_size=None`", code="BI-72")
     slides = find_slides(data, adata, image=image, image_key=image_key, library_key=library_key)
-    field = field_of_view(slides)
+    field, scales = field_of_view(slides), scales_of_pixels(slides)
     loaded = _load(encoder, weights, device)
     keys = _keys(adata, loaded, key_added, overwrite=overwrite)
     require_same_images(slides)
     values = _embed(adata, slides, loaded, batch_size, show_progress_bar=show_progress_bar)
     for one, matrix in zip(loaded, values, strict=True):
         _require_alive(one, matrix)
-    sources = {slide.key: slide.digest() for slide in slides}
+    facts: dict[str, Any] = {"sources": {slide.key: slide.digest() for slide in slides}}
+    if scales:
+        facts["mpp"] = scales
     for one, key, matrix in zip(loaded, keys, values, strict=True):
-        write_embedding(adata, key, matrix, _record(one, field, sources))
+        write_embedding(adata, key, matrix, _record(one, field) | facts)
     return data if copy else None
 
 
@@ -248,7 +263,7 @@ def _require_alive(encoder: Encoder, values: np.ndarray) -> None:
         )
 
 
-def _record(encoder: Encoder, field: str, sources: Mapping[str, str]) -> dict[str, Any]:
+def _record(encoder: Encoder, field: str) -> dict[str, Any]:
     from histodecon import __version__
 
     recipe = {**encoder.card.recipe(), "field_of_view": field}
@@ -259,6 +274,5 @@ def _record(encoder: Encoder, field: str, sources: Mapping[str, str]) -> dict[st
         "license": encoder.card.license,
         "commercial": encoder.card.commercial,
         "dtype": "float32",
-        "sources": dict(sources),
         "version": __version__,
     }

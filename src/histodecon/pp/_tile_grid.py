@@ -14,11 +14,9 @@ from histodecon._core import (
     ImageSource,
     InputError,
     Key,
-    MissingKeyError,
     ResolutionError,
     doc,
     element_source,
-    first_names,
     is_spatialdata,
     raise_together,
     safe_key,
@@ -26,8 +24,10 @@ from histodecon._core import (
 )
 from histodecon.images._grid import grid_centers, may_hold_tissue, overview
 from histodecon.images._scale import IMAGE_FILE, USER, Estimate, choose_mpp
+from histodecon.pp._grid_images import image_names
 from histodecon.pp._grid_table import GriddedSlide, grid_table, place_circles, require_own
-from histodecon.pp._tiling import TISSUE_THRESHOLD, Tiling, check_sizes, lay_tiles, tile_squares
+from histodecon.pp._tile_size import TileSize
+from histodecon.pp._tiling import TISSUE_THRESHOLD, Tiling, check_threshold, lay_tiles, tile_squares
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -42,6 +42,8 @@ def tile_grid(
     spacing_um: float = 100.0,
     layout: Literal["hex", "square"] = "hex",
     size_um: float = 112.0,
+    size_px: int | None = None,
+    tile_mpp: float | None = None,
     mpp: float | Mapping[str, float] | None = None,
     image_key: str | Mapping[str, str] | None = None,
     library_id: str | Sequence[str] | None = None,
@@ -65,6 +67,9 @@ def tile_grid(
         ``"hex"``, six neighbors at that distance as in Visium, or ``"square"``, four.
     size_um
         Side of a tile in µm; take that of the tiles that the model was trained on.
+    size_px, tile_mpp
+        For models that were trained on tiles cut in pixels: side in pixels instead, and µm of one of them where they are not
+        the slide's own, see :func:`histodecon.pp.tile_spots`.
     mpp
         µm per full-resolution pixel, for all slides or a dict from library id. Default: what the reader recorded, else what the
         image states.
@@ -104,7 +109,7 @@ def tile_grid(
     MissingKeyError
         There is no image.
     ResolutionError
-        The size of a pixel is unknown or implausible.
+        The size of a pixel is unknown or implausible; ``tile_mpp`` without ``size_px``.
     ImageError
         An image cannot be read as H&E.
     GeometryError
@@ -131,12 +136,13 @@ def tile_grid(
     if not is_spatialdata(data):
         msg = f"A grid is laid over the images of a SpatialData, not of {type(data).__name__}"
         raise InputError(msg, fix="read the slide with `histodecon.io.read_slide(path)`", code="BI-35")
-    check_sizes(size_um, None, tissue_threshold)
+    tile = TileSize(size_um, size_px, tile_mpp)
+    check_threshold(tissue_threshold)
     if not (np.isfinite(spacing_um) and spacing_um > 0):
         msg = f"`spacing_um` must be above 0, not {spacing_um}"
         raise InputError(msg, fix="`spacing_um=100`")
     notes = slide_notes(data)
-    names = _image_names(data, library_id, image_key, notes)
+    names = image_names(data, library_id, image_key, notes)
     suffix = "" if table_key == Key.element.TABLE else f"_{table_key}"
     require_own(data, table_key, names, suffix)
     slides: list[GriddedSlide] = []
@@ -146,50 +152,11 @@ def tile_grid(
             source = element_source(data, name, library)
             note = notes.get(library, notes.get(safe_key(library), {}))
             stated = mpp.get(library) if isinstance(mpp, Mapping) else mpp
-            slides.append(_grid(source, library, note, stated, spacing_um, layout, size_um, tissue_threshold))
+            slides.append(_grid(source, library, note, stated, spacing_um, layout, tile, tissue_threshold))
         except HistodeconError as fault:
             faults.append(fault)
     raise_together(faults)
     return _write(data, slides, table_key, suffix, copy=copy)
-
-
-def _image_names(
-    data: Any, library_id: str | Sequence[str] | None, image_key: Any, notes: Mapping[str, Any]
-) -> dict[str, str]:
-    """Image element of every slide that is to be tiled."""
-    present = list(data.images)
-    named = dict(image_key) if isinstance(image_key, Mapping) else {}
-    if library_id is not None:
-        libraries = [library_id] if isinstance(library_id, str) else [str(library) for library in library_id]
-    elif named:
-        libraries = list(named)
-    elif isinstance(image_key, str):
-        libraries = [image_key.removesuffix(Key.element.IMAGE)]
-    else:
-        noted = [library for library in notes if library + Key.element.IMAGE in present]
-        libraries = noted or [name.removesuffix(Key.element.IMAGE) for name in present]
-    if isinstance(image_key, str):
-        if len(libraries) > 1:
-            msg = f"One image element was named for {len(libraries)} slides"
-            fix = f"name one for each: `image_key={{{libraries[0]!r}: {image_key!r}, ...}}`"
-            raise InputError(msg, fix=fix, code="BI-36")
-        named = {libraries[0]: image_key}
-    found = {library: named.get(library, _default_name(library, present, len(libraries))) for library in libraries}
-    missing = [name for name in found.values() if name not in present]
-    if missing or not found:
-        msg = f"The SpatialData has no image {missing[0]!r}" if missing else "The SpatialData has no image"
-        where = f"images present: {first_names(present, 8)}"
-        fix = "name the image with `image_key=`, or read a slide with `histodecon.io.read_slide(path)`"
-        raise MissingKeyError(msg, where=where, fix=fix, code="BI-35")
-    return found
-
-
-def _default_name(library: str, present: Sequence[str], n_slides: int) -> str:
-    if library + Key.element.IMAGE in present:
-        return library + Key.element.IMAGE
-    if library in present:
-        return library
-    return present[0] if n_slides == 1 and len(present) == 1 else library + Key.element.IMAGE
 
 
 def _grid(
@@ -199,7 +166,7 @@ def _grid(
     mpp: Any,
     spacing_um: float,
     layout: Literal["hex", "square"],
-    size_um: float,
+    tile: TileSize,
     threshold: float,
 ) -> GriddedSlide:
     opened = images.open_image(source.image)
@@ -210,10 +177,10 @@ def _grid(
         grid = grid_centers(width, height, spacing_um / scale[0], layout)
         grid = grid._replace(xy=grid.xy + low)
         picture, factor = overview(image, scale[0] / source.scale)
-        box_px = max(1, round(size_um / scale[0] * source.scale))
+        box_px = max(1, round(tile.native_px(scale[0]) * source.scale))
         near = may_hold_tissue(picture, factor, source.to_pixels(grid.xy), box_px)
         found = grid.only(near)
-        tiling = lay_tiles(image, source, np.arange(len(found.xy)), found.xy, library, scale, size_um, None, threshold)
+        tiling = lay_tiles(image, source, np.arange(len(found.xy)), found.xy, library, scale, tile, threshold)
         keep = tiling.tissue >= max(threshold, np.nextafter(0, 1))
         if not keep.any():
             raise _no_tissue(library, len(grid.xy), tiling, threshold, picture)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from histodecon._core import (
     InputError,
     Key,
     MissingKeyError,
+    ResolutionWarning,
     coordinates,
     digest,
     first_names,
@@ -25,12 +27,14 @@ from histodecon._core import (
     safe_key,
     uns_branch,
 )
+from histodecon.pp._tile_size import stated_size
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from histodecon.encoders import Encoder
 
+SAME_SCALE = 1.1
 STREAMED = 64
 """Tiles that are cut at once; encoders take them in batches of their own."""
 
@@ -127,10 +131,7 @@ def field_of_view(slides: Sequence[Slide]) -> str:
     InputError
         Slides were tiled to different sizes.
     """
-    fields: dict[str, str] = {}
-    for slide in slides:
-        unit = str(slide.record.get("size_unit", "um"))
-        fields[slide.library] = f"{float(slide.record[f'size_{unit}']):.6g} {unit}"
+    fields = {slide.library: stated_size(slide.record) for slide in slides}
     if len(set(fields.values())) > 1:
         msg = "The slides were tiled to different sizes"
         raise InputError(
@@ -141,6 +142,40 @@ def field_of_view(slides: Sequence[Slide]) -> str:
             code="BI-16",
         )
     return next(iter(fields.values()))
+
+
+def scales_of_pixels(slides: Sequence[Slide]) -> dict[str, float]:
+    """Say how large the pixels of tiles are that were cut in pixels.
+
+    Parameters
+    ----------
+    slides
+        The slides.
+
+    Returns
+    -------
+    µm per pixel by slide; nothing for tiles in µm, which show the same tissue on every slide.
+
+    Warns
+    -----
+    ResolutionWarning
+        They differ by more than 10 % between slides.
+    """
+    scales = {
+        slide.key: float(slide.record.get("tile_mpp", slide.record["mpp"]))
+        for slide in slides
+        if slide.record.get("size_unit") == "px"
+    }
+    if scales and max(scales.values()) > SAME_SCALE * min(scales.values()):
+        seen = ", ".join(f"{library!r}: {mpp:.4g}" for library, mpp in list(scales.items())[:3])
+        warnings.warn(
+            f"[HD-BI-16] Tiles of {field_of_view(slides)} show tissue of different size, µm per pixel are {seen}: cells "
+            "look smaller on one slide than on another. Tile in µm, `size_um=112`, or state one scale for all, "
+            f"`tile_mpp={min(scales.values()):.4g}`.",
+            ResolutionWarning,
+            stacklevel=3,
+        )
+    return scales
 
 
 def stream_tiles(

@@ -23,6 +23,7 @@ from histodecon._core import (
     set_uns_branch,
 )
 from histodecon.images._placement import measure_tissue
+from histodecon.pp._tile_size import TileSize
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -91,25 +92,19 @@ class Tiling:
         return replace(self, rows=rows)
 
 
-def check_sizes(size_um: float, size_px: int | None, tissue_threshold: float) -> None:
-    """Refuse sizes that no tile can have.
+def check_threshold(tissue_threshold: float) -> None:
+    """Refuse a threshold that no tile can reach or miss.
 
     Parameters
     ----------
-    size_um, size_px, tissue_threshold
+    tissue_threshold
         As in :func:`histodecon.pp.tile_spots`.
 
     Raises
     ------
     InputError
-        One is out of range.
+        It is out of range.
     """
-    if size_px is not None and (int(size_px) != size_px or size_px < 1):
-        msg = f"`size_px` must be a whole number above 0, not {size_px}"
-        raise InputError(msg, fix="`size_px=224`")
-    if not (np.isfinite(size_um) and size_um > 0):
-        msg = f"`size_um` must be above 0, not {size_um}"
-        raise InputError(msg, fix="`size_um=112`")
     if not 0 <= tissue_threshold <= 1:
         msg = f"`tissue_threshold` is a part of a tile, between 0 and 1, not {tissue_threshold}"
         raise InputError(msg, fix=f"`tissue_threshold={TISSUE_THRESHOLD}`")
@@ -122,8 +117,7 @@ def lay_tiles(
     xy: np.ndarray,
     library: str,
     scale: tuple[float, str],
-    size_um: float,
-    size_px: int | None,
+    tile: TileSize,
     threshold: float,
 ) -> Tiling:
     """Lay a tile on every place, and measure it.
@@ -142,7 +136,9 @@ def lay_tiles(
         Name of the slide.
     scale
         µm per full-resolution pixel, and where that came from.
-    size_um, size_px, threshold
+    tile
+        Size of the tiles.
+    threshold
         As in :func:`histodecon.pp.tile_spots`.
 
     Returns
@@ -155,7 +151,7 @@ def lay_tiles(
         Only a small picture is there.
     """
     mpp, mpp_source = scale
-    size = max(1, round(size_um / mpp)) if size_px is None else int(size_px)
+    size = tile.native_px(mpp)
     box_px = max(1, round(size * source.scale))
     if source.scale < 1 and box_px < FEW_PIXELS:
         _warn_few_pixels(library, source, size * mpp, box_px)
@@ -165,9 +161,7 @@ def lay_tiles(
     record = {
         "mpp": mpp,
         "mpp_source": mpp_source,
-        "size_px": size,
-        "size_um": float(size_um) if size_px is None else size * mpp,
-        "size_unit": "um" if size_px is None else "px",
+        **tile.record(mpp),
         "tissue_threshold": float(threshold),
         "n_tissue": int((tissue >= threshold).sum()),
         "n_padded": int((padding > 0).sum()),
