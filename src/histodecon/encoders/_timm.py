@@ -20,6 +20,8 @@ from histodecon.encoders._weights import load_strictly, read_state, sha256_of
 if TYPE_CHECKING:
     import torch
 
+    from histodecon.encoders._pooling import PooledModel
+
 COMMERCIAL = ("apache-2.0", "mit", "bsd-3-clause")
 _OWN_HEAD = "num_classes"
 
@@ -53,7 +55,7 @@ def timm_card(
         Path of a local weight file: ``.safetensors``, or ``.bin`` or ``.pth`` that holds tensors only. Default: timm's own
         weights on the Hugging Face Hub.
     model_kwargs
-        Arguments of :func:`timm.create_model` that the weights need.
+        Arguments of :func:`timm.create_model` that the weights need. Layers are named: ``{"mlp_layer": "SwiGLUPacked"}``.
     mean, std
         Normalization of the channels on the scale 0 to 1. Default: the model's own.
     input_px
@@ -62,7 +64,7 @@ def timm_card(
         ``"bilinear"`` or ``"bicubic"``. Default: the model's own.
     pooling
         ``"model"``: as the model itself pools before its classifier. ``"token"``: the class token. ``"mean"``: the mean of the
-        patch tokens.
+        patch tokens. ``"token_mean"``: both, side by side.
     tile_um
         Side in µm of the tissue that the encoder was trained to see in a tile, where known.
     license
@@ -155,15 +157,45 @@ def _head_names(cfg: Any, model_kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{head}." for head in heads)
 
 
-def _build(card: EncoderCard) -> torch.nn.Module:
+def build_timm(card: EncoderCard) -> PooledModel:
+    """Build the network of a timm encoder, without weights.
+
+    Parameters
+    ----------
+    card
+        Its card.
+
+    Returns
+    -------
+    The network in evaluation mode, from normalized tiles (n, 3, input_px, input_px) to (n, dim). Its attribute ``inner`` is
+    timm's model, whose parameters are named as in the weight file.
+
+    Raises
+    ------
+    InputError
+        timm cannot build it.
+    """
     timm = import_timm()
-    arguments = {_OWN_HEAD: 0, **dict(card.model_kwargs)}
+    from histodecon.encoders._pooling import PooledModel
+
+    arguments = {_OWN_HEAD: 0, **{key: _resolved(key, value) for key, value in dict(card.model_kwargs).items()}}
     try:
-        return timm.create_model(card.model, pretrained=False, **arguments).eval()
+        inner = timm.create_model(card.model, pretrained=False, **arguments)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         msg = f"timm cannot build {card.model!r} with these arguments"
-        where = f"{arguments}: {error}"
+        where = f"{dict(card.model_kwargs)}: {error}"
         raise InputError(msg, where=where, fix="check `model_kwargs=`", code="BI-51") from error
+    return PooledModel(inner, card.pooling, card.model).eval()
+
+
+def _resolved(key: str, value: Any) -> Any:
+    """Find the class of a layer by its name; other names are timm's to resolve."""
+    if not (key.endswith("_layer") and isinstance(value, str)):
+        return value
+    import timm.layers
+    import torch
+
+    return getattr(timm.layers, value, getattr(torch.nn, value, value))
 
 
 def _width(card: EncoderCard) -> int:
@@ -171,9 +203,9 @@ def _width(card: EncoderCard) -> int:
     import torch
 
     with torch.device("meta"), torch.inference_mode():
-        model = _build(card)
+        model = build_timm(card)
         try:
-            shape = _pooled(model, torch.empty(1, 3, card.input_px, card.input_px), card).shape
+            shape = model(torch.empty(1, 3, card.input_px, card.input_px)).shape
         except (AssertionError, RuntimeError, ValueError) as error:
             msg = f"{card.model!r} cannot read tiles of {card.input_px} px"
             where = str(error).splitlines()[0]
@@ -185,17 +217,6 @@ def _width(card: EncoderCard) -> int:
             msg, where=f"shape {tuple(shape)}", fix='use `pooling="token"` or `pooling="mean"`', code="BI-44"
         )
     return int(shape[1])
-
-
-def _pooled(model: Any, batch: torch.Tensor, card: EncoderCard) -> torch.Tensor:
-    if card.pooling == "model":
-        return model(batch)
-    tokens = model.forward_features(batch)
-    first = getattr(model, "num_prefix_tokens", 0)
-    if tokens.ndim != 3 or (card.pooling == "token" and first == 0):
-        msg = f"{card.model!r} has no {'class' if card.pooling == 'token' else 'patch'} tokens"
-        raise InputError(msg, fix='use `pooling="model"`', code="BI-44")
-    return tokens[:, 0] if card.pooling == "token" else tokens[:, first:].mean(dim=1)
 
 
 def load_timm(
@@ -224,8 +245,8 @@ def load_timm(
     if weights is None:
         weights, commit = fetch_weights(card)
     state, found = read_state(weights, sha256=card.weights_sha256)
-    model = _build(card)
-    load_strictly(model, state, dropped=card.dropped, name=card.name)
+    model = build_timm(card)
+    load_strictly(model.inner, state, dropped=card.dropped, name=card.name)
     model = model.requires_grad_(requires_grad=False).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # absent in its stubs
     mean, std = (torch.tensor(value, device=device).view(1, 3, 1, 1) for value in (card.mean, card.std))
 
@@ -233,7 +254,7 @@ def load_timm(
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
             batch = torch.from_numpy(tiles).to(device).permute(0, 3, 1, 2)
-            values = _pooled(model, normalized(batch, mean, std), card)
+            values = model(normalized(batch, mean, std))
             return values.to(torch.float32).cpu().numpy()
 
     return replace(card, weights_sha256=found, revision=commit), run
