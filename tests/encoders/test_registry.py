@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,16 +10,16 @@ import pytest
 
 from histodecon import InputError
 from histodecon.encoders import EncoderCard, _registry, get_encoder_card, list_encoders, load_encoder, register_encoder
+from histodecon.encoders._card import NETWORKS
 
-NAMES = list(list_encoders().index)
+TABLE = list_encoders()
+# weights of networks are not part of the package: tests/encoders/cards makes some
+WITHOUT_WEIGHTS = list(TABLE.index[~TABLE["loader"].isin(NETWORKS)])
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=WITHOUT_WEIGHTS)
 def encoder(request):
-    card = get_encoder_card(request.param)
-    if card.loader == "timm":
-        pytest.skip("weights of registered networks are not part of the package")
-    return load_encoder(card)
+    return load_encoder(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +60,39 @@ def test_tiles_differ(encoder, tiles):
 
 
 def test_the_card_of_the_loaded_encoder(encoder):
-    card = get_encoder_card(encoder.name)
     assert encoder.fingerprint == load_encoder(encoder.name).fingerprint
     assert len(encoder.fingerprint) == 64
-    assert encoder.name in str(card)
     assert encoder.name in repr(encoder)
-    assert card.summary
+
+
+@pytest.mark.parametrize("name", TABLE.index)
+def test_every_card_says_what_a_user_must_know(name):
+    card = get_encoder_card(name)
+    assert name in str(card)
+    assert card.summary.endswith(".")
     assert card.license != "unknown"
+    assert card.citation
+    assert card.tile_um > 0
+    if card.loader in NETWORKS:
+        assert card.repo.count("/") == 1
+        assert card.weights_file
+        assert card.revision is None or re.fullmatch(r"[0-9a-f]{40}", card.revision)
+        assert card.weights_sha256 is None or re.fullmatch(r"[0-9a-f]{64}", card.weights_sha256)
+        assert (card.access_url is not None) == card.gated
+        assert not (card.commercial and "-NC-" in card.license)
+
+
+def test_the_table_has_what_the_cards_say():
+    table = list_encoders()
+    assert list(table.index) == sorted(table.index)
+    assert not table.isna().to_numpy().any()
+    row, card = table.loc["virchow2"], get_encoder_card("virchow2")
+    assert row["normalization"] == "ImageNet"
+    assert row["safe_dtypes"] == "float16, bfloat16"
+    for column in ("dim", "repo", "revision", "gated", "license", "commercial", "citation", "loader", "pooling", "mpp"):
+        assert row[column] == getattr(card, column)
+    assert table.loc["gigapath", ["resize_px", "input_px"]].to_list() == [256, 224]
+    assert table.loc["color_stats", ["normalization", "repo", "tile_px"]].to_list() == ["none", "", 0]
 
 
 def test_registering(monkeypatch):

@@ -16,7 +16,7 @@ class Normalization(NamedTuple):
 
 
 IMAGENET = Normalization("ImageNet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-HALF = Normalization("half", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+HALF = Normalization("0.5", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 CLIP = Normalization("CLIP", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 H_OPTIMUS = Normalization("H-optimus", (0.707223, 0.578729, 0.703617), (0.211883, 0.230117, 0.177517))
 HIBOU = Normalization("Hibou", (0.7068, 0.5755, 0.722), (0.195, 0.2316, 0.1816))

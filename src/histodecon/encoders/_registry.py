@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from histodecon._core import InputError, add_card, cards_table, closest_names, find_cards
 from histodecon.encoders._card import EncoderCard
+from histodecon.encoders._normalization import name_normalization
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _REGISTRY: dict[str, EncoderCard] = {}
-_COLUMNS = ("dim", "input_px", "tile_um", "pooling", "license", "commercial", "gated", "summary")
+_COLUMNS: dict[str, Callable[[EncoderCard], Any]] = {
+    "dim": attrgetter("dim"),
+    "input_px": attrgetter("input_px"),
+    "tile_px": lambda card: card.tile_px or 0,
+    "mpp": lambda card: card.mpp or 0.0,
+    "tile_um": lambda card: card.tile_um or 0.0,
+    "loader": attrgetter("loader"),
+    "pooling": attrgetter("pooling"),
+    "normalization": lambda card: name_normalization(card.mean, card.std),
+    "interpolation": attrgetter("interpolation"),
+    "resize_px": lambda card: card.resize_px or card.input_px,
+    "safe_dtypes": lambda card: ", ".join(card.safe_dtypes),
+    "gated": attrgetter("gated"),
+    "license": attrgetter("license"),
+    "commercial": attrgetter("commercial"),
+    "repo": lambda card: card.repo or "",
+    "revision": lambda card: card.revision or "",
+    "access_url": lambda card: card.access_url or "",
+    "citation": attrgetter("citation"),
+    "summary": attrgetter("summary"),
+}
 
 
 def register_encoder(card: EncoderCard) -> EncoderCard:
@@ -66,21 +87,43 @@ def get_encoder_card(name: str) -> EncoderCard:
 
 
 def list_encoders() -> pd.DataFrame:
-    """List every registered encoder.
+    """List every registered encoder: what it expects, what it answers, and on which terms.
 
     Returns
     -------
-    One row an encoder, index its name; columns ``dim``, ``input_px``, ``tile_um``, ``pooling``, ``license``, ``commercial``,
-    ``gated`` and ``summary``. ``tile_um`` is the side in µm of the tissue it expects in a tile, 0 where it does not say.
+    One row an encoder, index its name, with these columns; texts are empty and numbers 0 where something is not known.
+
+    ``dim``
+        width of the embedding
+    ``input_px``, ``resize_px``
+        side of the tiles that are encoded, and the side they are resampled to before their center is cut out
+    ``tile_px``, ``mpp``, ``tile_um``
+        side in pixels, µm per pixel, and side in µm of the tiles that the encoder was trained on
+    ``loader``
+        what builds it, see :class:`EncoderCard`
+    ``pooling``, ``normalization``, ``interpolation``
+        how its tokens become one row, how it expects colors, and how tiles of another size are resampled
+    ``safe_dtypes``
+        half precisions that its embeddings may be computed in
+    ``gated``, ``access_url``
+        whether consent is asked before the weights are given, and the page for that
+    ``license``, ``commercial``
+        license of the weights, and whether it permits commercial use of what is derived from them
+    ``repo``, ``revision``
+        repository on the Hugging Face Hub and its pinned commit; the version of a function
+    ``citation``, ``summary``
+        what to cite, and one sentence
 
     Examples
     --------
     >>> from histodecon.encoders import list_encoders
-    >>> int(list_encoders().loc["color_stats", "input_px"])
-    224
+    >>> table = list_encoders()
+    >>> table.loc["uni", "normalization"], table.loc["uni", "license"]
+    ('ImageNet', 'CC-BY-NC-ND-4.0')
+    >>> "kaiko_s16" in table.index[~table["gated"]]
+    True
     """
-    columns = {column: attrgetter(column) for column in _COLUMNS} | {"tile_um": lambda card: card.tile_um or 0}
-    return cards_table(registered(), columns, index="encoder")
+    return cards_table(registered(), _COLUMNS, index="encoder")
 
 
 def registered() -> dict[str, EncoderCard]:
