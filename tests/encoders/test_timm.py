@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from histodecon import InputError, MissingKeyError, ModelMismatchError
 from histodecon._core import import_timm
 from histodecon.encoders import load_encoder, timm_card
-from histodecon.encoders._timm import normalized
+from histodecon.encoders._timm import build_timm, normalized
 
 WEIGHTS = "weights/mobilenetv2_100_keras_in1k_dequant.safetensors"
 RECIPE = {"model_kwargs": {"pad_type": "same"}, "mean": (0.5,) * 3, "std": (0.5,) * 3}
@@ -92,7 +93,7 @@ def test_normalization_is_that_of_timm(model_name, tiles):
     assert torch.equal(found, expected)
 
 
-@pytest.mark.parametrize("pooling", ["model", "token", "mean"])
+@pytest.mark.parametrize("pooling", ["model", "token", "mean", "token_mean"])
 def test_pooling(vit, pooling):
     model, path = vit
     encoder = load_encoder(timm_card("vit_tiny_patch16_224", weights=path, pooling=pooling, **VIT))
@@ -100,8 +101,9 @@ def test_pooling(vit, pooling):
     with torch.inference_mode():
         batch = (torch.from_numpy(tiles).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
         tokens = model.forward_features(batch)
-    expected = tokens[:, 1:].mean(dim=1) if pooling == "mean" else tokens[:, 0]
-    assert encoder.dim == 24
+    first, mean = tokens[:, 0], tokens[:, 1:].mean(dim=1)
+    expected = {"mean": mean, "token_mean": torch.cat([first, mean], dim=1)}.get(pooling, first)
+    assert encoder.dim == expected.shape[1]
     np.testing.assert_allclose(encoder.encode(tiles), expected.numpy(), rtol=1e-4, atol=1e-5)
 
 
@@ -134,6 +136,18 @@ def test_every_parameter_must_be_there(vit, tmp_path):
     card = replace(timm_card("vit_tiny_patch16_224", weights=path, **VIT), dropped=())
     with pytest.raises(ModelMismatchError, match=r"head\.\w+ is unknown"):
         load_encoder(card)
+
+
+def test_layers_are_named():
+    kwargs = {**VIT["model_kwargs"], "mlp_layer": "SwiGLUPacked", "act_layer": "SiLU", "norm_layer": "layernorm"}
+    card = timm_card("vit_tiny_patch16_224", model_kwargs=kwargs, input_px=32)
+    assert json.loads(json.dumps(dict(card.model_kwargs)))["act_layer"] == "SiLU"
+    block = build_timm(card).inner.blocks[0]
+    assert isinstance(block.mlp.act, torch.nn.SiLU)
+    assert type(block.mlp).__name__ == "GluMlp"
+    assert isinstance(block.norm1, torch.nn.LayerNorm)
+    with pytest.raises(InputError, match=r"BI-51.*NoSuchLayer"):
+        timm_card("vit_tiny_patch16_224", model_kwargs={"mlp_layer": "NoSuchLayer"})
 
 
 def test_models_that_cannot_be(tmp_path):
