@@ -7,9 +7,14 @@ import dataclasses
 import pytest
 
 import histodecon as hd
+from histodecon.tl._deconvolution import get_deconvolution_method
 
 
-@pytest.mark.parametrize("listing", [hd.encoders.list_encoders, hd.models.list_learners], ids=["encoders", "learners"])
+@pytest.mark.parametrize(
+    "listing",
+    [hd.encoders.list_encoders, hd.models.list_learners, hd.tl.list_deconvolution_methods],
+    ids=["encoders", "learners", "deconvolution methods"],
+)
 def test_a_registry_prints_as_a_table(listing) -> None:
     table = listing()
     assert len(table) >= 1
@@ -34,3 +39,18 @@ def test_learner_cards_are_frozen_and_complete(name: str) -> None:
     assert card.summary
     with pytest.raises(dataclasses.FrozenInstanceError):
         card.name = "other"
+
+
+@pytest.mark.parametrize("name", list(hd.tl.list_deconvolution_methods().index))
+def test_deconvolution_cards_are_frozen_and_complete(name: str) -> None:
+    card = get_deconvolution_method(name)
+    assert card.name == name
+    assert card.summary
+    assert card.kind in {"abundance", "proportion"}
+    assert set(card.choices) <= set(card.defaults)
+    assert card.options({}) == dict(card.defaults)
+    assert card.options(dict(card.defaults)) == dict(card.defaults)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        card.name = "other"
+    with pytest.raises(TypeError):
+        card.defaults["new"] = 1

@@ -101,6 +101,20 @@ JOURNEY = (
         "float32 (n, width)",
     ),
     JourneyStep(
+        ("tl.deconvolve",),
+        ("counts in X or a layer", "reference"),
+        (
+            f'obsm["{Key.obsm.TARGETS}"]',
+            f'{_ROOT}["{Key.uns.TABLES}"]',
+            f'{_ROOT}["{Key.uns.DECONVOLUTION}"]',
+        ),
+        (
+            *(f'obsm["{Key.obsm.TARGETS}_{name}"]' for name in ("mean", "q05", "sd")),
+            f'varm["{Key.obsm.TARGETS}{Key.varm.SIGNATURES}"]',
+        ),
+        "DataFrame (n, n_types), cells per spot or proportion; signatures (genes, n_types)",
+    ),
+    JourneyStep(
         ("tl.set_targets",),
         ("obsm, DataFrame or csv",),
         (f'obsm["{Key.obsm.TARGETS}"]', f'{_ROOT}["{Key.uns.TABLES}"]'),
@@ -152,6 +166,13 @@ JOURNEY = (
         (),
         (),
         'a new AnnData, spots × cell types, layers "target", "predicted", "crossval"',
+    ),
+    JourneyStep(
+        ("get.signatures",),
+        (f'varm["{Key.obsm.TARGETS}{Key.varm.SIGNATURES}"]',),
+        (),
+        (),
+        "DataFrame (genes, n_types), mean counts of a cell",
     ),
 )
 

@@ -28,6 +28,11 @@ class Key:
         CROSS_VALIDATED = "crossval_abundance"
         EMBEDDING_PREFIX = "X_"
 
+    class varm:
+        """Suffixes of keys of ``varm``; the key of the table stands before them."""
+
+        SIGNATURES = "_signatures"
+
     class uns:
         """Keys of ``uns`` and, after ROOT, of ``uns["histodecon"]``."""
 
@@ -41,6 +46,7 @@ class Key:
         TILES = "tiles"
         EMBEDDINGS = "embeddings"
         TABLES = "tables"
+        DECONVOLUTION = "deconvolution"
         REGRESSOR = "regressor"
 
     class element:

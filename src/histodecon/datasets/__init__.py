@@ -1,6 +1,7 @@
-"""Data to learn on: a drawn slide, and her2st."""
+"""Data to learn on: drawn slides with drawn cells, and her2st."""
 
 from histodecon.datasets._her2st import her2st
+from histodecon.datasets._toy_reference import toy_reference
 from histodecon.datasets._toy_slide import toy_slide
 
-__all__ = ["her2st", "toy_slide"]
+__all__ = ["her2st", "toy_reference", "toy_slide"]

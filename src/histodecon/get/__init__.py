@@ -1,5 +1,6 @@
-"""Results as AnnData of their own."""
+"""Results as tables of their own."""
 
 from histodecon.get._abundance import abundance
+from histodecon.get._signatures import signatures
 
-__all__ = ["abundance"]
+__all__ = ["abundance", "signatures"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         register_learner,
     )
     from histodecon.models._losses import composite_loss
+    from histodecon.models._nnls import nnls_abundance
     from histodecon.models._records import EncoderRecord
     from histodecon.models._regressor import AbundanceRegressor
     from histodecon.models._transforms import TRANSFORMS
@@ -31,6 +32,7 @@ _WHERE = {
     "composite_loss": "_losses",
     "get_learner": "_learners",
     "list_learners": "_learners",
+    "nnls_abundance": "_nnls",
     "register_learner": "_learners",
 }
 
@@ -44,6 +46,7 @@ __all__ = [
     "composite_loss",
     "get_learner",
     "list_learners",
+    "nnls_abundance",
     "register_learner",
 ]
 

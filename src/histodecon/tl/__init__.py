@@ -2,9 +2,20 @@
 
 from histodecon.tl._colocalization import colocalization
 from histodecon.tl._cross_validate import cross_validate
+from histodecon.tl._deconvolve import deconvolve
 from histodecon.tl._evaluate import evaluate
+from histodecon.tl._list_deconvolution_methods import list_deconvolution_methods
 from histodecon.tl._predict_abundance import predict_abundance
 from histodecon.tl._set_targets import set_targets
 from histodecon.tl._train_regressor import train_regressor
 
-__all__ = ["colocalization", "cross_validate", "evaluate", "predict_abundance", "set_targets", "train_regressor"]
+__all__ = [
+    "colocalization",
+    "cross_validate",
+    "deconvolve",
+    "evaluate",
+    "list_deconvolution_methods",
+    "predict_abundance",
+    "set_targets",
+    "train_regressor",
+]

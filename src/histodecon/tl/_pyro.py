@@ -1,0 +1,174 @@
+"""Training of cell2location's two models until their loss is flat, and their posterior in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats as distributions
+
+from histodecon._core import ModelError
+from histodecon.tl._scvi import accelerator_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from histodecon.tl._deconvolution import DeconvolutionTask
+
+LOW = 0.05
+WINDOW = 100
+FINER = (1.0, 0.3, 0.1)
+
+
+def train_pyro(
+    model: Any,
+    task: DeconvolutionTask,
+    *,
+    max_epochs: int,
+    learning_rate: float,
+    tolerance: float,
+    batch_size: int | None,
+    title: str,
+) -> NDArray[np.float64]:
+    """Maximize the evidence lower bound.
+
+    Parameters
+    ----------
+    model
+        A model of cell2location.
+    task
+        Device and progress bar.
+    max_epochs
+        Most passes through the data.
+    learning_rate
+        Step of Adam at the start.
+    tolerance
+        The loss is flat when the mean of 100 epochs is less than this share below the mean of the 100 before. Steps
+        become finer then, to 0.3 and 0.1 of the first, and training ends when it is flat again. 0 runs all epochs.
+    batch_size
+        Rows of a step; None takes all.
+    title
+        What the progress bar says.
+
+    Returns
+    -------
+    Loss (minus the bound) of each epoch.
+
+    Raises
+    ------
+    ModelError
+        The loss is no longer finite.
+    """
+    import torch
+    from pyro.infer import Trace_ELBO
+    from tqdm.auto import tqdm
+
+    module, device = model.module, accelerator_of(task.device)
+    batches = _Batches(model, batch_size, device)
+    module.to(device).train()
+    module.guide(*next(iter(batches)))  # makes its parameters
+    optimizer = torch.optim.Adam(module.guide.parameters(), lr=learning_rate)
+    bound = Trace_ELBO()
+    losses: list[float] = []
+    finer = since = 0
+    with tqdm(total=max_epochs, desc=title, disable=not task.show_progress_bar, unit="epoch") as bar:
+        for epoch in range(max_epochs):
+            total = 0.0
+            for arguments in batches:
+                optimizer.zero_grad()
+                loss = bound.differentiable_loss(module.model, module.guide, *arguments)
+                loss.backward()
+                optimizer.step()
+                total += float(loss.detach())
+            losses.append(total / len(batches))
+            if not np.isfinite(losses[-1]):
+                msg = f"The loss of {title} became {losses[-1]} in epoch {epoch + 1}"
+                raise ModelError(msg, fix=f"`learning_rate={learning_rate / 4:g}`", code="BI-73")
+            bar.update()
+            bar.set_postfix_str(f"loss {losses[-1]:.5g}", refresh=False)
+            if len(losses) % WINDOW == 0 and is_flat(losses[since:], tolerance):
+                finer, since = finer + 1, len(losses)
+                if finer == len(FINER):
+                    break
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate * FINER[finer]
+    model.is_trained_ = True
+    return np.array(losses)
+
+
+def is_flat(losses: Sequence[float], tolerance: float) -> bool:
+    """Tell whether a loss has stopped falling.
+
+    Parameters
+    ----------
+    losses
+        One value an epoch, since the step size last changed.
+    tolerance
+        Share by which the mean of the last 100 epochs must be below that of the 100 before.
+
+    Returns
+    -------
+    True when it is not; False while there are fewer than 200 epochs.
+    """
+    if len(losses) < 2 * WINDOW:
+        return False
+    before, now = np.mean(losses[-2 * WINDOW : -WINDOW]), np.mean(losses[-WINDOW:])
+    return bool(before - now < tolerance * abs(now))
+
+
+def posterior(model: Any, site: str) -> dict[str, NDArray[np.float64]]:
+    """Describe the posterior of a positive quantity exactly: it is log-normal under the normal guide of cell2location.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    site
+        Name of the quantity.
+
+    Returns
+    -------
+    ``mean``, ``sd`` and ``q05``, the 5 % quantile. No draw is made, so that memory is that of the result.
+
+    Raises
+    ------
+    ModelError
+        The guide is another one.
+    """
+    import torch
+
+    guide = model.module.guide
+    transform = torch.distributions.biject_to(guide.prototype_trace.nodes[site]["fn"].support)
+    if not hasattr(guide, "locs") or not isinstance(transform, torch.distributions.transforms.ExpTransform):
+        msg = f"The posterior of {site!r} is not log-normal in this version of cell2location"
+        raise ModelError(msg, fix='`pip install "histodecon[cell2location]"`', code="FI-37")
+    with torch.no_grad():
+        loc, scale = (
+            getattr(where, site).detach().cpu().numpy().astype(np.float64) for where in (guide.locs, guide.scales)
+        )
+    mean = np.exp(loc + scale**2 / 2)
+    low = float(distributions.norm.ppf(LOW))
+    return {"mean": mean, "sd": mean * np.sqrt(np.expm1(scale**2)), "q05": np.exp(loc + low * scale)}
+
+
+class _Batches:
+    """Arguments of the model, batch after batch; rows are shuffled where there is more than one, and stay put otherwise."""
+
+    def __init__(self, model: Any, batch_size: int | None, device: Any) -> None:
+        n = model.adata.n_obs
+        whole = batch_size is None or batch_size >= n
+        self._loader = model._make_data_loader(
+            adata=model.adata, shuffle=not whole, batch_size=n if whole else batch_size
+        )
+        self._to_arguments, self._device = model.module._get_fn_args_from_batch, device
+        self._kept = [self._arguments(tensors) for tensors in self._loader] if whole else []
+
+    def _arguments(self, tensors: Any) -> list[Any]:
+        return [value.to(self._device) for value in self._to_arguments(tensors)[0]]
+
+    def __len__(self) -> int:
+        return len(self._kept) or len(self._loader)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        return iter(self._kept) if self._kept else (self._arguments(tensors) for tensors in self._loader)

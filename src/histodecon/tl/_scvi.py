@@ -1,0 +1,192 @@
+"""What all methods that stand on scvi-tools need: quiet, seeded, interruptible training that leaves nothing behind."""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histodecon._core import declare_vision_operators, import_optional, one_thread, resolve_device
+
+if TYPE_CHECKING:
+    import torch
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from histodecon.tl._deconvolution import DeconvolutionTask
+
+TALKATIVE = ("lightning", "lightning.pytorch", "lightning.fabric", "scvi", "cell2location", "jax", "numba")
+LIBRARY, CELL_TYPE, BATCH = "library", "cell_type", "batch"
+
+
+@contextmanager
+def scvi_session(random_state: int, *packages: str) -> Iterator[None]:
+    """Import packages that stand on scvi-tools and let them work: one thread, seeded, without their chatter.
+
+    Parameters
+    ----------
+    random_state
+        Seed of everything inside.
+    *packages
+        What to import.
+
+    Yields
+    ------
+    Nothing. Afterwards random states, warnings, logging, Pyro's parameters and the answer to Ctrl-C are as before.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        stack.enter_context(_same_interrupt())
+        declare_vision_operators()
+        for name in packages:
+            import_optional(name)
+        stack.enter_context(_seeded(random_state))
+        stack.enter_context(one_thread())
+        if "cell2location" in packages:
+            import pyro
+
+            pyro_before = pyro.get_param_store().get_state()
+            pyro.clear_param_store()
+            stack.callback(pyro.get_param_store().set_state, pyro_before)
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    before = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for category in (UserWarning, FutureWarning, DeprecationWarning, RuntimeWarning):
+            warnings.simplefilter("ignore", category)  # theirs; ours are given before and after
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
+
+
+@contextmanager
+def _same_interrupt() -> Iterator[None]:
+    """Lightning turns Ctrl-C into SystemExit and switches its handler off; both are mended."""
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if main else None
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def _seeded(random_state: int) -> Iterator[None]:
+    import scvi
+    import torch
+
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state(), scvi.settings.seed  # noqa: NPY002 theirs
+    try:
+        scvi.settings.seed = random_state
+        yield
+    finally:
+        scvi.settings.seed = states[3]
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002 scvi-tools draws from it
+        torch.set_rng_state(states[2])
+
+
+def accelerator_of(device: str) -> torch.device:
+    """Choose a device that Pyro and scvi-tools compute right on.
+
+    Parameters
+    ----------
+    device
+        ``"auto"``, or a name that torch knows.
+
+    Returns
+    -------
+    The device; ``"auto"`` is CUDA or the CPU.
+    """
+    chosen = resolve_device(device)
+    return resolve_device("cpu") if device == "auto" and chosen.type == "mps" else chosen
+
+
+def train_scvi(model: Any, task: DeconvolutionTask, *, max_epochs: int, **options: Any) -> NDArray[np.float64]:
+    """Train a model of scvi-tools on one device; nothing is written to disk.
+
+    Parameters
+    ----------
+    model
+        The model.
+    task
+        Device and progress bar.
+    max_epochs
+        Passes through the data.
+    **options
+        Further arguments of its ``train``.
+
+    Returns
+    -------
+    Loss of each epoch.
+    """
+    device = accelerator_of(task.device)
+    accelerator = {"cuda": "gpu"}.get(device.type, device.type)
+    model.train(
+        max_epochs=max_epochs,
+        accelerator=accelerator,
+        devices=[device.index or 0] if accelerator != "cpu" else 1,
+        enable_progress_bar=task.show_progress_bar,
+        enable_checkpointing=False,
+        **options,
+    )
+    history: Mapping[str, Any] = model.history
+    name = next(name for name in ("elbo_train", "train_loss_epoch", "reconstruction_loss_train") if name in history)
+    return np.asarray(history[name], dtype=np.float64).ravel()
+
+
+def spots_as_anndata(task: DeconvolutionTask) -> AnnData:
+    """Put the counts of the spots into a table of their own.
+
+    Parameters
+    ----------
+    task
+        The counts.
+
+    Returns
+    -------
+    AnnData with ``obs["library"]``.
+    """
+    return _table(task.counts, task.genes, **{LIBRARY: task.libraries})
+
+
+def cells_as_anndata(task: DeconvolutionTask) -> AnnData:
+    """Put the counts of the cells into a table of their own.
+
+    Parameters
+    ----------
+    task
+        The counts.
+
+    Returns
+    -------
+    AnnData with ``obs["cell_type"]`` and ``obs["batch"]``.
+    """
+    return _table(task.reference, task.genes, **{CELL_TYPE: task.labels, BATCH: task.batches})
+
+
+def _table(counts: Any, genes: Any, **columns: NDArray[np.object_]) -> AnnData:
+    import pandas as pd
+    from anndata import AnnData
+
+    names = [f"row_{i}" for i in range(counts.shape[0])]
+    obs = pd.DataFrame({name: pd.Categorical(values) for name, values in columns.items()}, index=names)
+    return AnnData(counts.copy(), obs=obs, var=pd.DataFrame(index=genes.copy()))

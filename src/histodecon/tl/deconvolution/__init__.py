@@ -1,0 +1,1 @@
+"""One deconvolution method a file; each holds its ``CARD``."""
