@@ -1,10 +1,11 @@
-"""Pages made from the package at every build, so that they cannot drift: the journey table, the API, the error ids."""
+"""Pages made from the package at every build, so that they cannot drift: the journey table, the API, encoders, error ids."""
 
 import importlib
 import shutil
 import tomllib
 from pathlib import Path
 
+from encoder_table import encoders_page
 from error_ids import collect_error_ids
 from sphinx.util import logging
 
@@ -110,7 +111,12 @@ def _write(path: Path, text: str) -> None:
 
 def generate(app, config) -> None:
     out = DOCS / "generated"
-    pages = {"journey_table.md": journey_page(), "error_ids.md": errors_page(), **api_pages()}
+    pages = {
+        "journey_table.md": journey_page(),
+        "error_ids.md": errors_page(),
+        "encoders_table.md": encoders_page(),
+        **api_pages(),
+    }
     for name, text in pages.items():
         _write(out / name, text)
     (out / "tutorials").mkdir(parents=True, exist_ok=True)
