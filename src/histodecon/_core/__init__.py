@@ -18,6 +18,7 @@ from histodecon._core._errors import (
     AlignmentError,
     DroppedSpotsWarning,
     FallbackWarning,
+    GatedError,
     GeometryError,
     HistodeconError,
     HistodeconWarning,

@@ -107,6 +107,10 @@ class HubError(HistodeconError, OSError):
     """A download failed."""
 
 
+class GatedError(HubError):
+    """The authors ask for consent before they give something away."""
+
+
 class OfflineError(HubError):
     """Something must be fetched and there is no network."""
 
