@@ -198,6 +198,10 @@ def _lose_a_position(adata: ad.AnnData) -> None:
     adata.obsm["spatial"][4, 1] = np.nan
 
 
+def _jitter(adata: ad.AnnData) -> None:
+    adata.obsm["spatial"][4, 1] += 0.01
+
+
 def _lose_libraries(adata: ad.AnnData) -> None:
     del adata.obs["library_id"]
 
@@ -222,7 +226,8 @@ def _no_coordinates(adata: ad.AnnData) -> None:
         (None, {"mpp": -1.0}, hd.ResolutionError, "not a positive number"),
         (None, {"length_um": 0.0}, hd.InputError, "HD-BI-95"),
         (None, {"length_um": float("nan")}, hd.InputError, "HD-BI-95"),
-        (None, {"method": "fft"}, hd.InputError, "method='fft'"),
+        (None, {"method": "kdtree"}, hd.InputError, "method='kdtree'.*near"),
+        (_jitter, {"method": "fft"}, hd.GeometryError, "BI-95.*method='fft'.*1 of 2.*slide/1"),
         (None, {"key_added": "a b"}, hd.NamingError, 'key_added="a_b"'),
         (None, {"library_key": "slide"}, hd.MissingKeyError, "'slide'.*library_id"),
         (_one_position, {}, hd.GeometryError, "HD-BI-96.*slide/1"),

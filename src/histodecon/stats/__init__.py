@@ -7,6 +7,7 @@ data in and out of AnnData turn faults of a user's data into errors that name th
 from __future__ import annotations
 
 from histodecon.stats._agreement import AGREEMENT_CONVENTIONS, agreement_table, map_agreement
+from histodecon.stats._lattice import on_lattice
 from histodecon.stats._moran import MoranResult, morans_r, pool_morans_r
 from histodecon.stats._null import benjamini_hochberg
 from histodecon.stats._scores import (
@@ -20,10 +21,12 @@ from histodecon.stats._scores import (
 )
 from histodecon.stats._spacing import nearest_neighbor_pitch
 from histodecon.stats._splits import group_k_fold, leave_one_group_out
+from histodecon.stats._sums import METHODS as MORAN_METHODS
 from histodecon.stats._weights import SpatialSums, gaussian_sums
 
 __all__ = [
     "AGREEMENT_CONVENTIONS",
+    "MORAN_METHODS",
     "MoranResult",
     "SpatialSums",
     "agreement_table",
@@ -37,6 +40,7 @@ __all__ = [
     "map_agreement",
     "morans_r",
     "nearest_neighbor_pitch",
+    "on_lattice",
     "pearson_per_type",
     "pool_morans_r",
     "rmse_per_type",

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from histodecon.stats._weights import SpatialSums
 
+_ROWS = 2048
+_ROUNDING = {"float64": 1e-12, "float32": 1e-6}
 _NO_CONTRAST = 1e-12  # share of the squared weights that double centering must leave
 
 
@@ -77,8 +79,8 @@ def self_moments(sums: SpatialSums, fourth: NDArray[np.float64]) -> tuple[float,
 
 
 def permutation_p(
-    smoothed: NDArray[np.float64],
-    v: NDArray[np.float64],
+    smoothed: NDArray[np.floating],
+    v: NDArray[np.floating],
     r: NDArray[np.float64],
     scale: float,
     *,
@@ -107,11 +109,16 @@ def permutation_p(
     (1 + number of shuffles at least as far from 0) / (1 + permutations), shape (K, L).
     """
     rng = np.random.default_rng(random_state)
-    bar = np.abs(r) * (1 - 1e-12)
+    bar = np.abs(r) / scale * (1 - _ROUNDING[v.dtype.name])
     count = np.ones(r.shape, dtype=np.float64)
+    taken = np.empty((min(_ROWS, len(v)), v.shape[1]), dtype=v.dtype)
     for _ in range(permutations):
-        shuffled = smoothed.T @ v[rng.permutation(len(v))]
-        shuffled *= scale
+        order = rng.permutation(len(v))
+        shuffled = np.zeros(r.shape, dtype=np.float64)
+        for start in range(0, len(v), _ROWS):  # a part that stays in the cache
+            part = order[start : start + _ROWS]
+            gathered = np.take(v, part, axis=0, out=taken[: len(part)], mode="clip")
+            shuffled += smoothed[start : start + _ROWS].T @ gathered
         count += np.abs(shuffled) >= bar
     return np.where(np.isnan(r), np.nan, count / (permutations + 1))
 

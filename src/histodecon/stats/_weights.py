@@ -17,7 +17,7 @@ class SpatialSums:
     Parameters
     ----------
     product
-        ``w @ v``, shape (n, K).
+        ``w @ v``, shape (n, K), in the precision of ``v``.
     row_sums
         Σⱼ wᵢⱼ, shape (n,).
     self_weight
@@ -28,7 +28,7 @@ class SpatialSums:
         Σᵢⱼ wᵢⱼ².
     """
 
-    product: NDArray[np.float64]
+    product: NDArray[np.floating]
     row_sums: NDArray[np.float64]
     self_weight: float
     total: float
@@ -37,7 +37,7 @@ class SpatialSums:
 
 def gaussian_sums(
     coords: NDArray[np.float64],
-    v: NDArray[np.float64],
+    v: NDArray[np.floating],
     length: float,
     *,
     include_self: bool = True,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from histodecon import stats
 from histodecon._core import (
+    GeometryError,
     HistodeconWarning,
     InputError,
     Key,
@@ -43,7 +44,7 @@ def colocalization(
     length_um: float | None = None,
     include_self: bool = True,
     mpp: float | Mapping[str, float] | None = None,
-    method: Literal["auto", "blocks"] = "auto",
+    method: Literal["auto", "blocks", "lattice", "fft", "near"] = "auto",
     permutations: int = 0,
     random_state: int = 0,
     library_key: str = Key.obs.LIBRARY,
@@ -67,7 +68,8 @@ def colocalization(
         µm per full-resolution pixel, one number or a dict from library id. Default: what ``pp.tile_spots`` or
         the reader recorded.
     method
-        ``"blocks"`` sums over all pairs of spots in tiles of bounded memory; ``"auto"`` picks the fastest exact method.
+        How the weights are summed, see :func:`histodecon.stats.morans_r`; all are exact. ``"auto"`` picks the fastest for each
+        slide; ``"blocks"`` is the plain reference.
     permutations
         0: p from the exact variance under permutation and the normal distribution. Else from this many shuffles
         within a slide; pooled p stay normal.
@@ -87,7 +89,8 @@ def colocalization(
     ResolutionError
         The size of a pixel is unknown.
     GeometryError
-        A coordinate is missing, or all spots of a slide stand on one position.
+        A coordinate is missing, all spots of a slide stand on one position, or ``method`` needs a lattice and there is
+        none.
     InputError
         ``length_um`` is not positive, slides cannot be told apart, or no spot has a value.
 
@@ -106,7 +109,8 @@ def colocalization(
     - ``names``: the cell types, in the order of all maps;
     - ``pooled``: ``R``, ``z``, ``p``, ``q``, each (n_types, n_types), and ``n``; slides weighted by their spots;
     - ``libraries``: the same for each slide, with ``library_id``, ``mpp``, ``neighbors`` (mean weight a spot gives to
-      the others), ``n_left_out`` (spots without a value) and ``reason`` where a map is undefined;
+      the others), ``method``, ``n_left_out`` (spots without a value) and
+      ``reason`` where a map is undefined;
     - ``params``: ``abundance``, ``kind``, ``length_um``, ``length_from``, ``include_self``, ``method``,
       ``permutations``, ``random_state``, ``library_key``, ``null``.
 
@@ -131,6 +135,7 @@ def colocalization(
     table = read_table(adata, abundance)
     slides = slides_of(adata, table, abundance, library_key, mpp)
     length = float(length_um) if length_um is not None else _pitch(slides)
+    _require_lattice(slides, method)
     results = {
         slide.library: stats.morans_r(
             slide.values,
@@ -180,9 +185,21 @@ def _check_options(length_um: float | None, method: str, permutations: int, key_
     if length_um is not None and not (np.isfinite(length_um) and length_um > 0):
         msg = f"length_um={length_um} is not a positive number"
         raise InputError(msg, why="it is the width of the neighborhood in µm", fix="use `length_um=100`", code="BI-95")
-    if method not in {"auto", "blocks"} or permutations < 0:
+    if method not in stats.MORAN_METHODS or permutations < 0:
         msg = f"method={method!r}, permutations={permutations} cannot be used"
-        raise InputError(msg, fix='use `method="auto"` and `permutations=0` or more', code="BI-95")
+        where = f"methods are {', '.join(stats.MORAN_METHODS)}"
+        raise InputError(msg, where=where, fix='use `method="auto"` and `permutations=0` or more', code="BI-95")
+
+
+def _require_lattice(slides: list[Slide], method: str) -> None:
+    if method not in {"lattice", "fft"}:
+        return
+    off = [slide.library for slide in slides if not stats.on_lattice(slide.um)]
+    if off:
+        msg = f"method={method!r} needs spots on a lattice along the axes of the image"
+        where = f"{len(off)} of {len(slides)} slides have none: {first_names(off)}"
+        fix = '`method="auto"` finds the fastest way for every slide'
+        raise GeometryError(msg, where=where, fix=fix, code="BI-95")
 
 
 def _pitch(slides: list[Slide]) -> float:
@@ -224,5 +241,6 @@ def _maps(result: stats.MoranResult) -> dict[str, Any]:
         "q": result.q,
         "n": result.n,
         "neighbors": result.neighbors,
+        "method": result.method,
         "reason": result.reason,
     }
