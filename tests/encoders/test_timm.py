@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from histodecon import InputError, MissingKeyError, ModelMismatchError
 from histodecon._core import import_timm
 from histodecon.encoders import load_encoder, timm_card
-from histodecon.encoders._timm import build_timm, normalized
+from histodecon.encoders._normalization import normalized
+from histodecon.encoders._timm import build_timm
 
 WEIGHTS = "weights/mobilenetv2_100_keras_in1k_dequant.safetensors"
 RECIPE = {"model_kwargs": {"pad_type": "same"}, "mean": (0.5,) * 3, "std": (0.5,) * 3}

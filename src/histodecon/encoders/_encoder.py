@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histodecon._core import ImageError, InputError
+from histodecon._core import FallbackWarning, ImageError, InputError, ResourceError
+from histodecon.encoders import _batches
 from histodecon.encoders._card import EncoderCard
+from histodecon.encoders._network import Network
+
+AHEAD = 2
+"""Batches that an accelerator has before it while one is fetched from it."""
 
 
 class Encoder:
@@ -17,13 +25,16 @@ class Encoder:
     Parameters
     ----------
     card
-        Its card, with the digest of the weights that were loaded.
+        Its card, with the digest of the weights that were loaded and what is computed in.
     run
-        Function of uint8 (n, input_px, input_px, 3) that returns (n, dim).
+        Function of uint8 (n, input_px, input_px, 3) that returns (n, dim); for a network with weights this is
+        ``encoder.network``, whose ``module`` is the network itself.
     device
         Where it computes.
     batch_size
         Tiles that it takes well at once.
+    allow_cpu
+        Whether a network goes on on the CPU when not even one tile fits into the memory of its device.
     """
 
     def __init__(
@@ -32,15 +43,19 @@ class Encoder:
         run: Callable[[NDArray[np.uint8]], NDArray],
         *,
         device: str = "cpu",
-        batch_size: int = 64,
+        batch_size: int = _batches.FUNCTION,
+        allow_cpu: bool = False,
     ) -> None:
         self.card = card
         self.device = device
         self.batch_size = batch_size
+        self.network = run if isinstance(run, Network) else None
+        self._allow_cpu = allow_cpu
         self._run = run
+        self._fits: int | None = None  # known once the memory was too small
 
     def __repr__(self) -> str:
-        return f"Encoder({self.name!r}, {self.input_px} px -> {self.dim}, {self.device})"
+        return f"Encoder({self.name!r}, {self.input_px} px -> {self.dim}, {self.dtype} on {self.device})"
 
     @property
     def name(self) -> str:
@@ -53,23 +68,35 @@ class Encoder:
         return self.card.dim
 
     @property
+    def dtype(self) -> str:
+        """What it is computed in; the embedding is float32 always."""
+        return self.card.dtype
+
+    @property
     def input_px(self) -> int:
         """Side of the tiles that are encoded."""
         return self.card.input_px
+
+    @property
+    def resize_px(self) -> int:
+        """Side of the tiles that need no resampling; their center of ``input_px`` is encoded."""
+        return self.card.resize_px or self.card.input_px
 
     @property
     def fingerprint(self) -> str:
         """Digest of the recipe, see :meth:`EncoderCard.fingerprint`."""
         return self.card.fingerprint()
 
-    def encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode a batch of tiles.
+    def encode(self, tiles: NDArray[np.uint8], *, batch_size: int | None = None) -> NDArray[np.float32]:
+        """Encode tiles.
 
         Parameters
         ----------
         tiles
-            uint8 (n, side, side, 3), RGB. Tiles of another side than ``input_px`` are resampled with the encoder's own
-            interpolation, antialiased.
+            uint8 (n, side, side, 3), RGB. Tiles of another side than ``resize_px`` are resampled with the encoder's own
+            interpolation, antialiased; then the center of ``input_px`` is cut out.
+        batch_size
+            Tiles computed at once; default as the encoder takes them well.
 
         Returns
         -------
@@ -81,23 +108,91 @@ class Encoder:
             The tiles have another dtype or shape.
         InputError
             The encoder answered with another shape than its card declares.
+        ResourceError
+            There is not enough memory for a single tile.
+
+        Warns
+        -----
+        FallbackWarning
+            The memory did not suffice: from now on fewer tiles are computed at once, or on the CPU. Or half precision
+            overflowed on some tiles, which were computed in float32.
         """
         tiles = np.asarray(tiles)
         if tiles.dtype != np.uint8 or tiles.ndim != 4 or tiles.shape[3] != 3 or tiles.shape[1] != tiles.shape[2]:
             msg = f"Encoder {self.name!r} reads uint8 tiles of shape (n, side, side, 3)"
             fix = "cut them with `histodecon.images.iter_tiles(...)`"
             raise ImageError(msg, where=f"dtype {tiles.dtype}, shape {tiles.shape}", fix=fix, code="BI-49")
-        if len(tiles) == 0:
-            return np.empty((0, self.dim), dtype=np.float32)
-        if tiles.shape[1] != self.input_px:
-            tiles = _resized(tiles, self.input_px, self.card.interpolation)
-        values = np.asarray(self._run(np.ascontiguousarray(tiles)))
-        if values.shape != (len(tiles), self.dim) or values.dtype.kind not in "fiu":
+        values = np.empty((len(tiles), self.dim), dtype=np.float32)
+        for start, answer in self._answers(tiles, batch_size):
+            with np.errstate(all="ignore"):  # numbers too large for float32 are found by who knows their names
+                values[start : start + len(answer)] = answer
+        return values
+
+    def _answers(self, tiles: NDArray[np.uint8], batch_size: int | None) -> Iterator[tuple[int, NDArray]]:
+        """Yield the first row of each batch, and its checked answer, in order."""
+        waiting: deque[tuple[int, NDArray[np.uint8], Any]] = deque()
+        start = 0
+        while start < len(tiles):
+            step = min(batch_size or self.batch_size, self._fits or len(tiles))
+            part = self._fitted(tiles[start : start + step])
+            started = self._try(part)
+            if started is None:
+                continue
+            waiting.append((start, part, started))
+            start += len(part)
+            if len(waiting) > AHEAD:
+                yield self._finished(*waiting.popleft())
+        while waiting:
+            yield self._finished(*waiting.popleft())
+
+    def _try(self, part: NDArray[np.uint8]) -> Any:
+        """Begin to encode a batch; None where the memory did not suffice and fewer tiles should be tried."""
+        try:
+            return self._run(part) if self.network is None else self.network.start(part)
+        except (RuntimeError, MemoryError) as error:
+            if not _batches.is_out_of_memory(error):
+                raise
+            why = str(error).partition("\n")[0][:200]
+        self._shrink(len(part), why)  # not in the handler, where the error still holds on to the memory
+        return None
+
+    def _shrink(self, tried: int, why: str) -> None:
+        if self.network is not None:
+            self.network.release_memory()
+        if tried > 1:
+            self._fits = tried // 2
+            self.batch_size = min(self.batch_size, self._fits)
+            now = f"from now on {self._fits} are computed at once"
+        elif self._allow_cpu and self.network is not None and self.network.device.type != "cpu":
+            self.network.move("cpu")
+            self.device, self.batch_size, self._fits = "cpu", _batches.CPU, None
+            now = "it goes on on the CPU"
+        else:
+            msg = f"There is not enough memory on {self.device} for encoder {self.name!r} to encode a single tile"
+            fix = 'free memory on the device, or `device="cpu"`' if self.device != "cpu" else "use a smaller encoder"
+            raise ResourceError(msg, where=why, fix=fix, code="FI-17")
+        warnings.warn(
+            f"[HD-FI-17] {tried} tiles at once are too many for the memory that encoder {self.name!r} has on its device; "
+            f"{now}. The embedding is the same up to rounding.",
+            FallbackWarning,
+            stacklevel=2,
+        )
+
+    def _finished(self, start: int, part: NDArray[np.uint8], started: Any) -> tuple[int, NDArray]:
+        values = np.asarray(started if self.network is None else self.network.finish(part, started))
+        if values.shape != (len(part), self.dim) or values.dtype.kind not in "fiu":
             msg = f"Encoder {self.name!r} did not answer with one row of {self.dim} numbers for each tile"
-            where = f"{len(tiles)} tiles in, shape {values.shape}, dtype {values.dtype} out"
+            where = f"{len(part)} tiles in, shape {values.shape}, dtype {values.dtype} out"
             fix = "let it return an array of shape (n, dim) for uint8 tiles of shape (n, side, side, 3)"
             raise InputError(msg, where=where, fix=fix, code="BI-44")
-        return np.ascontiguousarray(values, dtype=np.float32)
+        return start, values
+
+    def _fitted(self, tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resample tiles where they have another size, and cut out the part that is encoded."""
+        if tiles.shape[1] != self.resize_px:
+            tiles = _resized(tiles, self.resize_px, self.card.interpolation)
+        rim = round((self.resize_px - self.input_px) / 2)  # as torchvision rounds where it is odd
+        return np.ascontiguousarray(tiles[:, rim : rim + self.input_px, rim : rim + self.input_px])
 
 
 def _resized(tiles: NDArray[np.uint8], side: int, interpolation: str) -> NDArray[np.uint8]:

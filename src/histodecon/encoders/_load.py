@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histodecon._core import InputError, doc, resolve_device
+from histodecon.encoders._batches import FUNCTION, choose_batch_size
 from histodecon.encoders._callable import describe_callable, import_function
-from histodecon.encoders._card import EncoderCard
+from histodecon.encoders._card import NETWORKS, EncoderCard
 from histodecon.encoders._encoder import Encoder
+from histodecon.encoders._network import load_network
 from histodecon.encoders._registry import registered
 
 if TYPE_CHECKING:
     import torch
-
-BATCH_SIZES = {"cpu": 8, "function": 64}  # on a CPU larger batches leave its cache
-BATCH_SIZE_ACCELERATOR = 256
 
 
 @doc
@@ -28,6 +27,7 @@ def load_encoder(
     *,
     weights: str | os.PathLike[str] | None = None,
     device: str | torch.device = "auto",
+    precision: str = "auto",
 ) -> Encoder:
     """Load an encoder: its function or its network with weights, ready to encode tiles.
 
@@ -38,13 +38,17 @@ def load_encoder(
         of uint8 (n, side, side, 3) that returns (n, dim), whose attribute ``input_px`` says the side (224 without it). An
         :class:`Encoder` is returned as it is.
     weights
-        Path of a local weight file for a timm model. Default: the file of the card, else the local cache of the Hugging
-        Face Hub, else a download.
-    %(device)s
+        Path of a local weight file, or of a folder with one, for an encoder that is a network. Default: the file of the
+        card, else the local cache of the Hugging Face Hub, else a download.
+    %(device)s With ``"auto"`` a network whose tiles do not fit into the memory of the device goes on on the CPU.
+    precision
+        What a network is computed in: ``"float32"``, or ``"bfloat16"`` or ``"float16"`` where its card allows it
+        (``safe_dtypes``); it is part of the fingerprint, and the embedding is float32 always. ``"auto"``: on CUDA the first
+        of ``safe_dtypes``, float32 where there is none and on other devices.
 
     Returns
     -------
-    The encoder, in evaluation mode, computing in float32.
+    The encoder, in evaluation mode.
 
     Raises
     ------
@@ -80,20 +84,21 @@ def load_encoder(
         msg = f"A {type(encoder).__name__} is not an encoder"
         fix = "hand in a name (`encoders.list_encoders()`), an `EncoderCard` or a function"
         raise InputError(msg, fix=fix, code="BI-51")
-    if card.loader != "timm" and weights is not None:
+    if card.loader in NETWORKS:
+        place = resolve_device(device)
+        card, network = load_network(card, weights, place, precision)
+        batch_size = choose_batch_size(network, card.input_px)
+        return Encoder(card, network, device=str(place), batch_size=batch_size, allow_cpu=device == "auto")
+    if weights is not None:
         msg = f"Encoder {card.name!r} has no weights"
         raise InputError(msg, fix="leave `weights=` out", code="BI-85")
-    if card.loader == "timm":
-        from histodecon.encoders._timm import load_timm
-
-        place = resolve_device(device)
-        card, run = load_timm(card, weights, place)
-        batch_size = BATCH_SIZES.get(place.type, BATCH_SIZE_ACCELERATOR)
-        return Encoder(card, run, device=str(place), batch_size=batch_size)
+    if precision not in ("auto", "float32"):
+        msg = f"Encoder {card.name!r} is a function: what it computes in is its own affair"
+        raise InputError(msg, where=f"`precision={precision!r}`", fix="leave `precision=` out", code="BI-51")
     if card.loader == "callable" and function is None:
         msg = f"The card {card.name!r} describes a function that was handed in, and does not hold it"
         raise InputError(msg, fix="hand in the function itself", code="BI-51")
-    return Encoder(card, _as_array(function or import_function(card.model)), batch_size=BATCH_SIZES["function"])
+    return Encoder(card, _as_array(function or import_function(card.model)), batch_size=FUNCTION)
 
 
 def _card_of(encoder: str | EncoderCard, weights: str | os.PathLike[str] | None) -> EncoderCard:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import torch
 
 Channels = tuple[float, float, float]
 
@@ -41,3 +44,20 @@ def name_normalization(mean: Channels | None, std: Channels | None) -> str:
         if (known.mean, known.std) == (mean, std):
             return known.name
     return " / ".join(" ".join(f"{number:g}" for number in channels) for channels in (mean, std))
+
+
+def normalized(batch: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Bring uint8 pixels to the scale an encoder was trained on, in the order of operations of torchvision.
+
+    Parameters
+    ----------
+    batch
+        uint8 (n, 3, h, w).
+    mean, std
+        Shape (1, 3, 1, 1), on the scale 0 to 1.
+
+    Returns
+    -------
+    float32 (n, 3, h, w).
+    """
+    return batch.float().div_(255).sub_(mean).div_(std)

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from histodecon._core import InputError, import_timm
 from histodecon.encoders._card import INTERPOLATIONS, EncoderCard
-from histodecon.encoders._hub import fetch_weights
 from histodecon.encoders._registry import unknown_encoder
-from histodecon.encoders._weights import load_strictly, read_state, sha256_of
+from histodecon.encoders._weights import sha256_of
 
 if TYPE_CHECKING:
-    import torch
-
     from histodecon.encoders._pooling import PooledModel
 
 COMMERCIAL = ("apache-2.0", "mit", "bsd-3-clause")
@@ -217,61 +211,3 @@ def _width(card: EncoderCard) -> int:
             msg, where=f"shape {tuple(shape)}", fix='use `pooling="token"` or `pooling="mean"`', code="BI-44"
         )
     return int(shape[1])
-
-
-def load_timm(
-    card: EncoderCard, weights: str | os.PathLike[str] | None, device: torch.device
-) -> tuple[EncoderCard, Callable[[NDArray[np.uint8]], NDArray[np.float32]]]:
-    """Build a timm model with its weights.
-
-    Parameters
-    ----------
-    card
-        Its card.
-    weights
-        Path of a local weight file; default that of the card, else the Hub.
-    device
-        Where to compute.
-
-    Returns
-    -------
-    The card with digest and commit of the weights that were loaded, and the function from uint8 tiles to the embedding.
-    """
-    import torch
-
-    if weights is None and card.repo is None and card.weights_file is not None:
-        weights = card.weights_file
-    commit = card.revision
-    if weights is None:
-        weights, commit = fetch_weights(card)
-    state, found = read_state(weights, sha256=card.weights_sha256)
-    model = build_timm(card)
-    load_strictly(model.inner, state, dropped=card.dropped, name=card.name)
-    model = model.requires_grad_(requires_grad=False).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # absent in its stubs
-    mean, std = (torch.tensor(value, device=device).view(1, 3, 1, 1) for value in (card.mean, card.std))
-
-    def run(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        with torch.inference_mode(), exact:
-            batch = torch.from_numpy(tiles).to(device).permute(0, 3, 1, 2)
-            values = model(normalized(batch, mean, std))
-            return values.to(torch.float32).cpu().numpy()
-
-    return replace(card, weights_sha256=found, revision=commit), run
-
-
-def normalized(batch: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-    """Bring uint8 pixels to the scale an encoder was trained on, in the order of operations of torchvision.
-
-    Parameters
-    ----------
-    batch
-        uint8 (n, 3, h, w).
-    mean, std
-        Shape (1, 3, 1, 1), on the scale 0 to 1.
-
-    Returns
-    -------
-    float32 (n, 3, h, w).
-    """
-    return batch.float().div_(255).sub_(mean).div_(std)

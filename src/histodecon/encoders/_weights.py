@@ -104,13 +104,29 @@ def _sniff(path: Path) -> None:
         raise UnsafeFileError(msg, where=f"its name ends in {path.suffix!r}", why=why, fix=_CONVERT, code="BI-83")
     with path.open("rb") as handle:
         head = handle.read(512)
+    what = name_what_it_is(head)
+    if what:
+        _refuse(f"The weight file is {what}, not the weights", path, f"{path.stat().st_size} bytes", "BI-29")
+
+
+def name_what_it_is(head: bytes) -> str:
+    """Recognize what often arrives in place of weights.
+
+    Parameters
+    ----------
+    head
+        Beginning of the file.
+
+    Returns
+    -------
+    What it is, empty where it may be weights.
+    """
     text = head.lstrip().lower()
     if not head:
-        _refuse("The weight file is empty", path, "0 bytes", "BI-29")
+        return "an empty file"
     if text.startswith(b"version https://git-lfs"):
-        _refuse("The weight file is a Git LFS pointer, not the weights", path, f"{path.stat().st_size} bytes", "BI-29")
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        _refuse("The weight file is a web page", path, f"{path.stat().st_size} bytes", "BI-29")
+        return "a Git LFS pointer"
+    return "a web page" if text.startswith((b"<!doctype", b"<html", b"<?xml")) else ""
 
 
 _CONVERT = "convert it where you trust it: `safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')`"
@@ -170,7 +186,7 @@ def _read_torch(path: Path) -> dict[str, torch.Tensor]:
 
 
 def load_strictly(
-    model: torch.nn.Module, state: Mapping[str, torch.Tensor], *, dropped: tuple[str, ...], name: str
+    model: torch.nn.Module, state: Mapping[str, torch.Tensor], *, dropped: tuple[str, ...], name: str, prefix: str = ""
 ) -> int:
     """Put weights into a model; every parameter must be in the file, and every tensor of the file in the model.
 
@@ -184,6 +200,8 @@ def load_strictly(
         Beginnings of names that the file may have and the model not.
     name
         Name of the encoder, for errors.
+    prefix
+        Beginning of the names that belong to the model; it is taken off, and tensors without it are left out.
 
     Returns
     -------
@@ -195,6 +213,7 @@ def load_strictly(
         A tensor is missing, unknown, or of another shape.
     """
     own = model.state_dict()
+    of_file, state = state, {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     used = {key: value for key, value in state.items() if key in own or not key.startswith(dropped or ("\0",))}
     faults = [f"{key} is missing" for key in own if key not in used]
     faults += [f"{key} is unknown" for key in used if key not in own]
@@ -205,7 +224,8 @@ def load_strictly(
     ]
     if faults:
         msg = f"The weights do not fit the encoder {name!r}"
-        where = f"{len(faults)} faults in {len(state)} tensors: {'; '.join(faults[:3])}"
+        named = f" named {prefix}*, of {len(of_file)}" if prefix else ""
+        where = f"{len(faults)} faults in {len(state)} tensors{named}: {'; '.join(faults[:3])}"
         why = "a model with some of its weights missing answers with noise"
         raise ModelMismatchError(
             msg, where=where, why=why, fix="check the model's name and `model_kwargs=`", code="BI-84"

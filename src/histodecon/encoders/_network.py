@@ -1,0 +1,294 @@
+"""Networks with their weights on a device: pixels in, numbers out."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histodecon._core import FallbackWarning, InputError
+from histodecon.encoders._callable import import_function
+from histodecon.encoders._card import HALF_DTYPES, EncoderCard
+from histodecon.encoders._hub import fetch_weights
+from histodecon.encoders._normalization import normalized
+from histodecon.encoders._weights import load_strictly, read_state
+
+if TYPE_CHECKING:
+    import torch
+
+BUILDERS = {
+    "timm": "histodecon.encoders._timm:build_timm",
+    "torch": "histodecon.encoders._towers:build_torch",
+    "transformers": "histodecon.encoders._transformers:build_transformers",
+}
+"""What builds the network of a card, without weights: from normalized tiles (n, 3, px, px) to (n, dim)."""
+
+
+class Network:
+    """A network on a device, in a precision. Made by :func:`load_network`.
+
+    Parameters
+    ----------
+    module
+        From normalized tiles (n, 3, px, px) to (n, dim), with its weights.
+    card
+        Card of the encoder, with what it is computed in.
+    device
+        Where to compute.
+    """
+
+    def __init__(self, module: torch.nn.Module, card: EncoderCard, device: torch.device) -> None:
+        import torch
+
+        self.name = card.name
+        self.dtype: torch.dtype = getattr(torch, card.dtype)
+        self.module = module.requires_grad_(requires_grad=False).eval()
+        self._channels = (card.mean, card.std)
+        self._warned = False
+        self.move(device)
+
+    def move(self, device: str | torch.device) -> None:
+        """Compute elsewhere from now on.
+
+        Parameters
+        ----------
+        device
+            The device.
+        """
+        import torch
+
+        self.device = device = torch.device(device)
+        self.module.to(device=device, dtype=self.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # absent in its stubs
+        self._mean, self._std = (
+            torch.tensor(value, dtype=torch.float32, device=device).view(1, 3, 1, 1) for value in self._channels
+        )
+
+    def release_memory(self) -> None:
+        """Give back the memory of the device that is free but kept."""
+        import torch
+
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif self.device.type == "mps":
+            torch.mps.empty_cache()
+
+    def start(self, tiles: NDArray[np.uint8]) -> torch.Tensor:
+        """Begin to encode tiles; an accelerator goes on by itself.
+
+        Parameters
+        ----------
+        tiles
+            uint8 (n, px, px, 3).
+
+        Returns
+        -------
+        float32 (n, dim) on the device.
+        """
+        return self._forward(tiles, self.dtype)
+
+    def finish(self, tiles: NDArray[np.uint8], started: torch.Tensor) -> NDArray[np.float32]:
+        """Wait for the answer to tiles; where half precision overflowed, compute in float32.
+
+        Parameters
+        ----------
+        tiles
+            The tiles.
+        started
+            What :meth:`start` returned for them.
+
+        Returns
+        -------
+        float32 (n, dim).
+        """
+        import torch
+
+        values: NDArray[np.float32] = started.cpu().numpy()
+        if self.dtype == torch.float32:
+            return values
+        bad = ~np.isfinite(values).all(axis=1)
+        if bad.any():
+            self._warn_of_overflow()
+            values[bad] = self._in_float32(tiles[bad])
+        return values
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode uint8 tiles (n, px, px, 3) as float32 (n, dim)."""
+        return self.finish(tiles, self.start(tiles))
+
+    def _forward(self, tiles: NDArray[np.uint8], dtype: torch.dtype) -> torch.Tensor:
+        import torch
+
+        with undisturbed(self.device):
+            batch = torch.from_numpy(np.ascontiguousarray(tiles))
+            if self.device.type == "cuda":
+                batch = batch.pin_memory()  # else the copy waits for the computation
+            batch = batch.to(self.device, non_blocking=self.device.type == "cuda").permute(0, 3, 1, 2)
+            values: torch.Tensor = self.module(normalized(batch, self._mean, self._std).to(dtype))
+            return values.to(torch.float32)
+
+    def _in_float32(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute with the same rounded weights and the range of float32; rounding them again changes nothing."""
+        import torch
+
+        self.module.to(torch.float32)
+        try:
+            values: NDArray[np.float32] = self._forward(tiles, torch.float32).cpu().numpy()
+        finally:
+            self.module.to(self.dtype)
+        return values
+
+    def _warn_of_overflow(self) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"[HD-BI-42] Encoder {self.name!r} overflows in {_name(self.dtype)} on some tiles; these are computed again in "
+                'float32. `precision="float32"` computes all of them so.',
+                FallbackWarning,
+                stacklevel=2,
+            )
+
+
+@contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Compute the same numbers whatever the process set: no gradients, no autocast, no TF32, float32 by default.
+
+    Parameters
+    ----------
+    device
+        Where it is computed.
+
+    Yields
+    ------
+    Nothing; all settings are as before afterwards.
+    """
+    import torch
+
+    default, matmul = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        stack.enter_context(
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        )
+        if default != torch.float32:
+            stack.callback(torch.set_default_dtype, default)
+            torch.set_default_dtype(torch.float32)
+        if matmul != "highest":
+            stack.callback(torch.set_float32_matmul_precision, matmul)
+            torch.set_float32_matmul_precision("highest")
+        yield
+
+
+def load_network(
+    card: EncoderCard,
+    weights: str | os.PathLike[str] | None,
+    device: torch.device,
+    precision: str = "auto",
+) -> tuple[EncoderCard, Network]:
+    """Build the network of a card with its weights.
+
+    Parameters
+    ----------
+    card
+        Its card.
+    weights
+        Path of a local weight file; default that of the card, else the Hub.
+    device
+        Where to compute.
+    precision
+        See :func:`choose_dtype`.
+
+    Returns
+    -------
+    The card with digest and commit of the weights that were loaded and with what is computed in, and the network.
+    """
+    dtype = choose_dtype(card, device, precision)
+    if weights is None and card.repo is None and card.weights_file is not None:
+        weights = card.weights_file
+    commit = card.revision
+    if weights is None:
+        weights, commit = fetch_weights(card)
+    state, found = read_state(weights, sha256=card.weights_sha256)
+    module = build_network(card)
+    load_strictly(getattr(module, "inner", module), state, prefix=card.prefix, dropped=card.dropped, name=card.name)
+    card = replace(card, weights_sha256=found, revision=commit, dtype=dtype)
+    return card, Network(module, card, device)
+
+
+def build_network(card: EncoderCard) -> torch.nn.Module:
+    """Build the network of a card in float32 on the CPU, without weights and without a change of the random state.
+
+    Parameters
+    ----------
+    card
+        Its card.
+
+    Returns
+    -------
+    The network in evaluation mode.
+    """
+    import torch
+
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+            module: torch.nn.Module = import_function(BUILDERS[card.loader])(card)  # type: ignore[assignment,arg-type] # a builder
+    finally:
+        torch.set_default_dtype(default)
+    return module.eval()
+
+
+def choose_dtype(card: EncoderCard, device: torch.device, precision: str = "auto") -> str:
+    """Choose what an encoder is computed in.
+
+    Parameters
+    ----------
+    card
+        Its card.
+    device
+        Where it is computed.
+    precision
+        ``"auto"``: the first of the card's ``safe_dtypes`` that a CUDA device has, float32 where it names none and on other
+        devices. Or ``"float32"``, ``"bfloat16"``, ``"float16"``.
+
+    Returns
+    -------
+    The name of the dtype.
+
+    Raises
+    ------
+    InputError
+        The precision is unknown, or the card does not allow it.
+    """
+    if precision == "auto":
+        if device.type != "cuda":
+            return "float32"
+        return next((dtype for dtype in card.safe_dtypes if _is_native(dtype)), "float32")
+    if precision not in ("float32", *HALF_DTYPES):
+        msg = f"The precision {precision!r} is unknown"
+        fix = f'use "auto", "float32", {" or ".join(repr(name) for name in HALF_DTYPES)}'.replace("'", '"')
+        raise InputError(msg, fix=fix, code="BI-51")
+    if precision in HALF_DTYPES and precision not in card.safe_dtypes:
+        allowed = ", ".join(("float32", *card.safe_dtypes))
+        msg = f"Encoder {card.name!r} is not computed in {precision}"
+        why = "its card does not say that its embeddings survive it"
+        fix = f'`precision="auto"`, or at your own risk `dataclasses.replace(card, safe_dtypes=("{precision}",))`'
+        raise InputError(msg, where=f"its card allows {allowed}", why=why, fix=fix, code="BI-51")
+    return precision
+
+
+def _is_native(dtype: str) -> bool:
+    import torch
+
+    return dtype != "bfloat16" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
