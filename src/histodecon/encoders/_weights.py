@@ -79,8 +79,8 @@ def read_state(path: str | os.PathLike[str], *, sha256: str | None = None) -> tu
     found = sha256_of(path)
     if sha256 is not None and found != sha256:
         msg = f"{path.name} is not the weight file that the encoder declares"
-        where = f"sha256 {found}, declared {sha256}"
-        fix = "fetch the declared file, or make a new card: `timm_card(..., weights=path)`"
+        where = f"{path}: sha256 {found}, declared {sha256}"
+        fix = "remove it and fetch it again, or make a card for it: `timm_card(..., weights=path)`"
         raise ModelMismatchError(msg, where=where, why="other weights give other numbers", fix=fix, code="BI-85")
     state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
