@@ -245,8 +245,8 @@ def test_the_size_of_the_batch_does_not_count(tmp_path):
     card, published = _cut("kaiko_s16", 2)
     path = tmp_path / "weights.pth"
     torch.save(published.draw(), path)
-    encoder = load_encoder(card, weights=path, device="cpu")
-    tiles = _tiles(64, 224)
+    encoder = load_encoder(replace(card, input_px=112), weights=path, device="cpu")
+    tiles = _tiles(64, 112)
     values = encoder.encode(tiles, batch_size=64)
     for size in (1, 7):
         np.testing.assert_allclose(encoder.encode(tiles, batch_size=size), values, rtol=1e-5, atol=1e-5)
