@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histodecon._core import FallbackWarning, InputError
-from histodecon.encoders._callable import import_function
 from histodecon.encoders._card import HALF_DTYPES, EncoderCard
 from histodecon.encoders._hub import fetch_weights
 from histodecon.encoders._normalization import normalized
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     import torch
 
 BUILDERS = {
-    "timm": "histodecon.encoders._timm:build_timm",
-    "torch": "histodecon.encoders._towers:build_torch",
-    "transformers": "histodecon.encoders._transformers:build_transformers",
+    "timm": ("_timm", "build_timm"),
+    "torch": ("_towers", "build_torch"),
+    "transformers": ("_transformers", "build_transformers"),
 }
-"""What builds the network of a card, without weights: from normalized tiles (n, 3, px, px) to (n, dim)."""
+"""File and function that build the network of a card, without weights: from normalized tiles (n, 3, px, px) to (n, dim)."""
 
 
 class Network:
@@ -198,7 +198,7 @@ def load_network(
     card
         Its card.
     weights
-        Path of a local weight file; default that of the card, else the Hub.
+        Path of a local weight file or folder; default that of the card, else the Hub.
     device
         Where to compute.
     precision
@@ -211,13 +211,11 @@ def load_network(
     dtype = choose_dtype(card, device, precision)
     if weights is None and card.repo is None and card.weights_file is not None:
         weights = card.weights_file
-    commit = card.revision
-    if weights is None:
-        weights, commit = fetch_weights(card)
-    state, found = read_state(weights, sha256=card.weights_sha256)
+    path, commit = fetch_weights(card, weights=weights)
+    state, found = read_state(path, sha256=card.weights_sha256)
     module = build_network(card)
     load_strictly(getattr(module, "inner", module), state, prefix=card.prefix, dropped=card.dropped, name=card.name)
-    card = replace(card, weights_sha256=found, revision=commit, dtype=dtype)
+    card = replace(card, weights_sha256=found, revision=commit or card.revision, dtype=dtype)
     return card, Network(module, card, device)
 
 
@@ -239,7 +237,8 @@ def build_network(card: EncoderCard) -> torch.nn.Module:
     torch.set_default_dtype(torch.float32)
     try:
         with torch.device("cpu"), torch.random.fork_rng(devices=[]):
-            module: torch.nn.Module = import_function(BUILDERS[card.loader])(card)  # type: ignore[assignment,arg-type] # a builder
+            file, function = BUILDERS[card.loader]
+            module: torch.nn.Module = getattr(importlib.import_module(f"{__package__}.{file}"), function)(card)
     finally:
         torch.set_default_dtype(default)
     return module.eval()
