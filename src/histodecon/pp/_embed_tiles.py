@@ -55,6 +55,7 @@ def embed_tiles(
     key_added: str | Sequence[str] | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    precision: str = "auto",
     overwrite: bool = False,
     table_key: str = Key.element.TABLE,
     library_key: str = Key.obs.LIBRARY,
@@ -77,12 +78,15 @@ def embed_tiles(
     %(image)s
     %(image_key)s
     weights
-        Path of a local weight file for a timm model that is named, or a dict from name to path.
+        Path of a local weight file, or of a folder with one, for an encoder that is a network; or a dict from name to path.
     key_added
         Key of ``obsm``, default ``X_`` and the name of the encoder; a list for several encoders.
     batch_size
         Tiles encoded at once; default as the encoder takes it well.
     %(device)s
+    precision
+        What networks compute in: ``"float32"``, or ``"bfloat16"`` or ``"float16"`` where their cards allow it, see
+        :func:`histodecon.encoders.load_encoder`. It is part of the recipe; the embedding is float32 always.
     overwrite
         Also replace an entry of ``obsm`` that this function did not write.
     %(table_key)s
@@ -153,7 +157,7 @@ def embed_tiles(
         raise InputError(msg, fix="leave it out: `batch_size=None`", code="BI-72")
     slides = find_slides(data, adata, image=image, image_key=image_key, library_key=library_key)
     field, scales = field_of_view(slides), scales_of_pixels(slides)
-    loaded = _load(encoder, weights, device)
+    loaded = _load(encoder, weights, {"device": device, "precision": precision})
     keys = _keys(adata, loaded, key_added, overwrite=overwrite)
     require_same_images(slides)
     values = _embed(adata, slides, loaded, batch_size, show_progress_bar=show_progress_bar)
@@ -167,7 +171,7 @@ def embed_tiles(
     return data if copy else None
 
 
-def _load(encoder: Any, weights: Any, device: str) -> list[Encoder]:
+def _load(encoder: Any, weights: Any, how: Mapping[str, str]) -> list[Encoder]:
     wanted = list(encoder) if isinstance(encoder, (list, tuple)) else [encoder]
     if not wanted:
         msg = "No encoder is named"
@@ -177,13 +181,13 @@ def _load(encoder: Any, weights: Any, device: str) -> list[Encoder]:
         if len(wanted) > 1:
             msg = f"One weight file was given for {len(wanted)} encoders"
             raise InputError(msg, fix="hand in one for each: `weights={name: path, ...}`", code="BI-85")
-        return [load_encoder(wanted[0], weights=weights, device=device)]
+        return [load_encoder(wanted[0], weights=weights, **how)]
     names = [str(getattr(one, "name", one)) for one in wanted]
     unused = [name for name in paths if name not in names]
     if unused:
         msg = f"Weights were given for encoders that are not named: {first_names(unused)}"
         raise InputError(msg, where=f"named are {first_names(names)}", fix="check the spelling", code="BI-51")
-    return [load_encoder(one, weights=paths.get(name), device=device) for one, name in zip(wanted, names, strict=True)]
+    return [load_encoder(one, weights=paths.get(name), **how) for one, name in zip(wanted, names, strict=True)]
 
 
 def _keys(
@@ -234,10 +238,7 @@ def _embed(
 def _encode_into(
     out: np.ndarray, encoder: Encoder, rows: np.ndarray, tiles: np.ndarray, batch_size: int | None, adata: AnnData
 ) -> None:
-    step = batch_size or encoder.batch_size
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        out[part] = encoder.encode(tiles[start : start + step])
+    out[rows] = encoder.encode(tiles, batch_size=batch_size)
     bad = rows[~np.isfinite(out[rows]).all(axis=1)]
     if len(bad):
         msg = f"Encoder {encoder.name!r} answered with numbers that are not finite"

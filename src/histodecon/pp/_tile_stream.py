@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from histodecon.encoders import Encoder
 
 SAME_SCALE = 1.1
-STREAMED = 64
+STREAMED = 256
 """Tiles that are cut at once; encoders take them in batches of their own."""
 
 
@@ -198,7 +198,7 @@ def stream_tiles(
     """
     groups: dict[tuple[int, str], list[int]] = {}
     for i, one in enumerate(loaded):
-        groups.setdefault((one.input_px, one.card.interpolation), []).append(i)
+        groups.setdefault((one.resize_px, one.card.interpolation), []).append(i)
     with _opened(slide) as image:
         centers = slide.source.to_pixels(slide.xy)
         box_px = max(1, round(int(slide.record["size_px"]) * slide.source.scale))
