@@ -27,7 +27,7 @@ def toy_reference(*, n_cells: int = 300, random_state: int = 0) -> AnnData:
 
     Returns
     -------
-    AnnData, cells × 60 genes: ``X`` are counts, whole numbers, sparse; ``obs["cell_type"]`` is the type.
+    AnnData, cells × 60 genes: ``X`` are counts, whole numbers, sparse; column ``cell_type`` of ``obs`` is the type.
 
     Raises
     ------

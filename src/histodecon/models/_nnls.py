@@ -85,8 +85,9 @@ def _solve(Y: sparse.csr_array, A: NDArray[np.float64], weights: NDArray[np.floa
     weighted = A * weights[:, None]
     gram = A.T @ weighted
     size = np.sqrt(np.diag(gram))
-    size[size == 0] = 1.0
+    made = size > 0  # a type that makes none of the genes has no cells
+    size[~made] = 1.0
     lower = np.linalg.cholesky(gram / np.outer(size, size) + RIDGE * np.eye(len(gram)))
     right = np.linalg.solve(lower, (Y @ weighted / size).T).T
     upper = np.ascontiguousarray(lower.T)
-    return np.stack([optimize.nnls(upper, row)[0] for row in right]) / size
+    return np.stack([optimize.nnls(upper, row)[0] for row in right]) * made / size

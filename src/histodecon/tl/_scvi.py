@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from histodecon.tl._deconvolution import DeconvolutionTask
 
-TALKATIVE = ("lightning", "lightning.pytorch", "lightning.fabric", "scvi", "cell2location", "jax", "numba")
+TALKATIVE = ("lightning", "lightning.fabric", "lightning.pytorch", "scvi", "cell2location")
 LIBRARY, CELL_TYPE, BATCH = "library", "cell_type", "batch"
 
 
@@ -42,11 +42,12 @@ def scvi_session(random_state: int, *packages: str) -> Iterator[None]:
     Nothing. Afterwards random states, warnings, logging, Pyro's parameters and the answer to Ctrl-C are as before.
     """
     with ExitStack() as stack:
-        stack.enter_context(_quiet())
+        stack.enter_context(_without_warnings())
         stack.enter_context(_same_interrupt())
         declare_vision_operators()
         for name in packages:
             import_optional(name)
+        stack.enter_context(_without_chatter())
         stack.enter_context(_seeded(random_state))
         stack.enter_context(one_thread())
         if "cell2location" in packages:
@@ -59,19 +60,25 @@ def scvi_session(random_state: int, *packages: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in TALKATIVE]
-    before = [logger.level for logger in loggers]
+def _without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         for category in (UserWarning, FutureWarning, DeprecationWarning, RuntimeWarning):
             warnings.simplefilter("ignore", category)  # theirs; ours are given before and after
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)
+        yield
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Only after the imports, which set these levels."""
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
@@ -163,7 +170,7 @@ def spots_as_anndata(task: DeconvolutionTask) -> AnnData:
 
     Returns
     -------
-    AnnData with ``obs["library"]``.
+    AnnData with the column ``library`` of ``obs``.
     """
     return _table(task.counts, task.genes, **{LIBRARY: task.libraries})
 
@@ -178,7 +185,7 @@ def cells_as_anndata(task: DeconvolutionTask) -> AnnData:
 
     Returns
     -------
-    AnnData with ``obs["cell_type"]`` and ``obs["batch"]``.
+    AnnData with the columns ``cell_type`` and ``batch`` of ``obs``.
     """
     return _table(task.reference, task.genes, **{CELL_TYPE: task.labels, BATCH: task.batches})
 

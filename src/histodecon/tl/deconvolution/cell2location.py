@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from histodecon._core import HistodeconWarning
 from histodecon.tl._deconvolution import DeconvolutionCard, DeconvolutionResult, DeconvolutionTask
-from histodecon.tl._pyro import posterior, train_pyro
+from histodecon.tl._pyro import is_flat, posterior, train_pyro
 from histodecon.tl._scvi import BATCH, CELL_TYPE, LIBRARY, cells_as_anndata, scvi_session, spots_as_anndata
 
 
@@ -34,7 +36,23 @@ def run(task: DeconvolutionTask, options: Mapping[str, Any]) -> DeconvolutionRes
         else:
             signatures = task.signatures
         found, history["spots"] = _cells(task, signatures, options)
+    for name, most in (("cells", options["reference_epochs"]), ("spots", options["max_epochs"])):
+        if (
+            options["tolerance"]
+            and len(history.get(name, ())) == most
+            and not is_flat(history[name], options["tolerance"])
+        ):
+            _tell_unrest(name, most)
     return DeconvolutionResult(found[options["statistic"]], found, signatures, history)
+
+
+def _tell_unrest(name: str, epochs: int) -> None:
+    argument = {"cells": "reference_epochs", "spots": "max_epochs"}[name]
+    text = (
+        f"[HD-BI-110] The loss of the training on {name} still falls after {epochs} epochs: abundances may change. "
+        f"`{argument}={2 * epochs}` goes on; `histodecon.pl.deconvolution` draws the loss."
+    )
+    warnings.warn(text, HistodeconWarning, stacklevel=4)
 
 
 def _signatures(task: DeconvolutionTask, options: Mapping[str, Any]) -> tuple[pd.DataFrame, np.ndarray]:
@@ -93,12 +111,12 @@ CARD = DeconvolutionCard(
         "detection_alpha": 20.0,
         "statistic": "q05",
         "max_epochs": 30000,
-        "learning_rate": 0.01,
+        "learning_rate": 0.02,
         "batch_size": None,
         "reference_epochs": 2000,
         "reference_learning_rate": 0.01,
         "reference_batch_size": 2500,
-        "tolerance": 1e-4,
+        "tolerance": 5e-5,
     },
     choices={"statistic": ("q05", "mean")},
     citation="Kleshchevnikov et al. 2022, doi:10.1038/s41587-021-01139-4",

@@ -30,7 +30,9 @@ def run(task: DeconvolutionTask, options: Mapping[str, Any]) -> DeconvolutionRes
 
         cells = cells_as_anndata(task)
         CondSCVI.setup_anndata(cells, labels_key=CELL_TYPE)
-        of_cells = CondSCVI(cells, weight_obs=False)
+        of_cells = CondSCVI(
+            cells, weight_obs=False, prior="mog"
+        )  # the prior whose hand-over to DestVI works in scvi-tools 1.4
         size = {"batch_size": options["batch_size"]}
         history = {"cells": train_scvi(of_cells, task, max_epochs=options["reference_epochs"], **size)}
         spots = spots_as_anndata(task)

@@ -48,6 +48,6 @@ CARD = DeconvolutionCard(
     kind="proportion",
     takes_signatures=False,
     packages=("scvi",),
-    defaults={"max_epochs": 2000, "reference_epochs": 100, "learning_rate": 0.01, "batch_size": 128},
+    defaults={"max_epochs": 2000, "reference_epochs": 400, "learning_rate": 0.01, "batch_size": 128},
     citation="Andersson et al. 2020, doi:10.1038/s42003-020-01247-y",
 )
