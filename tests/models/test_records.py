@@ -38,6 +38,29 @@ def test_equal_width_and_other_recipe_is_refused() -> None:
         check_same_encoders([UNI2], [twin])
 
 
+def test_another_precision_is_refused_with_its_cure() -> None:
+    """BI-45: float32 and bfloat16 of one encoder are two recipes."""
+    recipe = '{{"dtype": "{}", "loader": "timm"}}'
+    half, full = (
+        EncoderRecord.from_dict({**CONCH.to_dict(), "fingerprint": dtype, "recipe": recipe.format(dtype)})
+        for dtype in ("bfloat16", "float32")
+    )
+    assert EncoderRecord.from_dict(half.to_dict()) == half
+    with pytest.raises(hd.ModelMismatchError, match="BI-45") as caught:
+        check_same_encoders([full], [half])
+    assert "computed in bfloat16, the model was trained on float32" in str(caught.value)
+    assert "`precision='float32'`" in str(caught.value)
+    other = EncoderRecord.from_dict({**full.to_dict(), "fingerprint": "other weights"})
+    with pytest.raises(hd.ModelMismatchError) as caught:
+        check_same_encoders([full], [other])
+    assert "precision" not in str(caught.value)
+
+
+@pytest.mark.parametrize("recipe", [None, 7, "no JSON", "[1]", "7", "{}", "[" * 100_000])
+def test_other_recipes_say_nothing_of_precision(recipe) -> None:
+    assert EncoderRecord.from_dict({"key": "X_a", "width": 3, "recipe": recipe}).precision is None
+
+
 def test_records_survive_as_dict() -> None:
     assert EncoderRecord.from_dict(CONCH.to_dict()) == CONCH
     assert EncoderRecord.from_dict({"key": "X_a", "encoder": "a", "width": 3}).name == "a"

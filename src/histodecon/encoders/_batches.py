@@ -9,8 +9,9 @@ import numpy as np
 if TYPE_CHECKING:
     from histodecon.encoders._network import Network
 
-CPU, FUNCTION, UNMEASURED, MOST = 8, 64, 32, 256
-"""On a CPU larger batches leave its cache; on a device whose memory cannot be asked; beyond the last nothing gets faster."""
+CPU, FUNCTION, UNMEASURED, MOST = 8, 64, 32, 64
+"""Of a network on a CPU, whose cache larger batches leave; of a function; on a device whose memory cannot be asked; and on one
+where it can: larger batches keep it no busier, and the copy of the next one has to hide behind this one."""
 
 PROBE = 8
 SHARE = 0.7

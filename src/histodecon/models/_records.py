@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +36,8 @@ class EncoderRecord:
     mpp
         Smallest and largest µm per pixel of the tiles, where they were cut in pixels; None for tiles in µm, which show the
         same tissue on every slide.
+    precision
+        What the encoder was computed in, such as ``"float32"``; None where that is not recorded.
     """
 
     key: str
@@ -44,6 +47,7 @@ class EncoderRecord:
     license: str = "unknown"
     commercial: bool = False
     mpp: tuple[float, float] | None = None
+    precision: str | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EncoderRecord:
@@ -66,6 +70,7 @@ class EncoderRecord:
             license=str(values.get("license", "unknown")),
             commercial=bool(values.get("commercial", False)),
             mpp=_range_of(values.get("mpp")),
+            precision=values.get("precision") or _precision_of(values.get("recipe")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,9 +78,17 @@ class EncoderRecord:
 
         Returns
         -------
-        The dict; ``mpp`` is left out where it is None.
+        The dict; ``mpp`` and ``precision`` are left out where they are None.
         """
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def _precision_of(recipe: Any) -> str | None:
+    """Read what was computed in from the text of a recipe, which others may have written."""
+    try:
+        return str(json.loads(recipe)["dtype"])
+    except (TypeError, ValueError, KeyError, RecursionError):
+        return None
 
 
 def _range_of(values: Any) -> tuple[float, float] | None:
@@ -134,7 +147,12 @@ def check_same_encoders(wanted: Sequence[EncoderRecord], given: Sequence[Encoder
     pairs = zip(wanted, given, strict=True)
     wrong = next((w, g) for w, g in pairs if w.fingerprint != g.fingerprint)
     where = f"{wrong[1].key!r} has {wrong[1].fingerprint[:16]}, the model wants {wrong[0].fingerprint[:16]}; {both}"
-    _refuse("The embeddings were made by another recipe than in training", where, wanted, "BI-45")
+    trained, used = wrong[0].precision, wrong[1].precision
+    how = ""
+    if trained and used and trained != used:
+        where = f"{wrong[1].key!r} was computed in {used}, the model was trained on {trained}; {where}"
+        how = f", `precision={trained!r}`, which a CPU can, too,"
+    _refuse("The embeddings were made by another recipe than in training", where, wanted, "BI-45", how)
 
 
 def _check_same_scale(wanted: EncoderRecord, given: EncoderRecord) -> None:
@@ -153,13 +171,13 @@ def _check_same_scale(wanted: EncoderRecord, given: EncoderRecord) -> None:
         raise ModelMismatchError(msg, where=where, why=why, fix=fix, code="BI-16")
 
 
-def _refuse(what: str, where: str, wanted: Sequence[EncoderRecord], code: str) -> None:
+def _refuse(what: str, where: str, wanted: Sequence[EncoderRecord], code: str, how: str = "") -> None:
     keys = [record.key for record in wanted]
     raise ModelMismatchError(
         what,
         where=where,
         why="the same width does not mean the same features: predictions would be noise",
-        fix=f"embed with the encoders of the model and the same tile size, and pass `use_rep={keys}`",
+        fix=f"embed with the encoders of the model and the same tile size{how or ','} and pass `use_rep={keys}`",
         code=code,
     )
 
