@@ -1,0 +1,1 @@
+"""Networks that neither timm nor transformers builds by name; one file for each."""
