@@ -8,6 +8,7 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 from tests_support import slots, state_of
 
@@ -16,6 +17,7 @@ from histodecon._core._journey import JOURNEY
 
 STEPS = (
     "pp.tile_spots",
+    "pp.set_embedding",
     "pp.embed_tiles",
     "tl.deconvolve",
     "tl.set_targets",
@@ -27,10 +29,17 @@ STEPS = (
 )
 
 
+def given(adata: Any) -> pd.DataFrame:
+    """Vectors as another tool may have made them, in another order."""
+    vectors = np.random.default_rng(0).normal(size=(adata.n_obs, 119))
+    return pd.DataFrame(vectors[::-1], index=adata.obs_names[::-1])
+
+
 def run(step: str, sdata: Any) -> None:
     adata = sdata.tables["table"]
     calls = {
         "pp.tile_spots": lambda: hd.pp.tile_spots(sdata),
+        "pp.set_embedding": lambda: hd.pp.set_embedding(sdata, given(adata), encoder="color_stats"),
         "pp.embed_tiles": lambda: hd.pp.embed_tiles(sdata, "color_stats", show_progress_bar=False),
         "tl.deconvolve": lambda: hd.tl.deconvolve(
             adata, hd.datasets.toy_reference(), labels_key="cell_type", method="nnls"

@@ -101,6 +101,13 @@ JOURNEY = (
         "float32 (n, width)",
     ),
     JourneyStep(
+        ("pp.set_embedding",),
+        ("obsm, DataFrame, AnnData, SpatialData or file of another tool",),
+        ('obsm["X_{encoder}"]', f'{_ROOT}["{Key.uns.EMBEDDINGS}"]'),
+        (),
+        "float32 (n, width), unverified",
+    ),
+    JourneyStep(
         ("tl.deconvolve",),
         ("counts in X or a layer", "reference"),
         (
