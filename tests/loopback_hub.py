@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPO = "lab/net"
+TOKEN = "hf_MARKERMARKERMARKERMARKERMARKER0000"
+CONTENT = random.Random(0).randbytes(300_000)
 PAGE = b"<!DOCTYPE html><html><body>Log in to the network</body></html>"
 
 

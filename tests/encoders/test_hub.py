@@ -13,11 +13,10 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
-from loopback_hub import COMMIT, PAGE, REPO, loopback_hub
+from loopback_hub import COMMIT, CONTENT, PAGE, REPO, TOKEN
 from safetensors.torch import save_file
 
 from histodecon import GatedError, HubError, ModelMismatchError, OfflineError, StoreError
@@ -27,8 +26,6 @@ from histodecon.encoders import _hub as hubs
 from histodecon.encoders._hub import cached_weights, fetch_weights
 from histodecon.encoders._hub_errors import plain
 
-TOKEN = "hf_MARKERMARKERMARKERMARKERMARKER0000"
-CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA = hashlib.sha256(CONTENT).hexdigest()
 NET = EncoderCard(
     name="net",
@@ -41,41 +38,6 @@ NET = EncoderCard(
     revision=COMMIT,
     weights_file="model.safetensors",
 )
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache of the Hub."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    return tmp_path / "hub"
-
-
-@pytest.fixture
-def hub(cache, monkeypatch):
-    """A Hub on this machine that holds one file, an empty cache, and a login."""
-    with loopback_hub({"model.safetensors": CONTENT}) as running:
-        monkeypatch.setattr(constants, "ENDPOINT", running.url)
-        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        yield running
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(*args, **kwargs):
-        msg = "no network in this test"
-        raise OSError(msg)
-
-    for name in ("getaddrinfo", "create_connection"):
-        monkeypatch.setattr(socket, name, refuse)
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def refused(card, error, match):

@@ -10,6 +10,7 @@ from histodecon._core._lazy import lazy_attributes
 if TYPE_CHECKING:
     from histodecon.encoders._card import EncoderCard
     from histodecon.encoders._color_stats import color_stats_names
+    from histodecon.encoders._doctor import doctor
     from histodecon.encoders._encoder import Encoder
     from histodecon.encoders._load import load_encoder
     from histodecon.encoders._registry import get_encoder_card, list_encoders, register_encoder
@@ -19,6 +20,7 @@ _WHERE = {
     "Encoder": "_encoder",
     "EncoderCard": "_card",
     "color_stats_names": "_color_stats",
+    "doctor": "_doctor",
     "get_encoder_card": "_registry",
     "list_encoders": "_registry",
     "load_encoder": "_load",
@@ -30,6 +32,7 @@ __all__ = [
     "Encoder",
     "EncoderCard",
     "color_stats_names",
+    "doctor",
     "get_encoder_card",
     "list_encoders",
     "load_encoder",
