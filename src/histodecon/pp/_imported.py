@@ -112,7 +112,7 @@ def read_imported(source: Any, *, data: Any, adata: AnnData, values_key: str | N
     if isinstance(source, str) and source in adata.obsm:
         name = f"obsm[{source!r}]"
         return Imported(as_2d_float(adata.obsm[source], name), name, barcodes=adata.obs_names.copy())
-    if isinstance(source, str) and is_spatialdata(data) and source in data.tables:
+    if isinstance(source, str) and is_spatialdata(data) and data.tables.get(source, adata) is not adata:
         return read_spatialdata(data, source)
     if isinstance(source, (str, os.PathLike)):
         return _read_file(source, adata, values_key)

@@ -112,23 +112,23 @@ def refuse_misfit(
     """
     if _part(xy, centers, side) > MISFIT:
         return
-    turned, span = _part(xy, centers[:, ::-1], side), _span(xy, centers[:, ::-1])
-    if turned >= FITS and SPANS[0] <= span.min() and span.max() <= SPANS[1]:
+    if _fit(xy, centers[:, ::-1], side) is not None:
         msg = f"x and y of the tiles of {source} are exchanged"
-        where = f"so exchanged, {turned:.0%} of the spots of slide {slide!r} lie in a tile; as they are, hardly any"
+        turned = _part(xy, centers[:, ::-1], side)
+        where = (
+            f"the other way round {turned:.0%} of the spots of slide {slide!r} lie in a tile; as they are, hardly any"
+        )
         fix = 'exchange them, or those of the spots if they are wrong: `obsm["spatial"]` holds x first'
         raise GeometryError(msg, where=where, fix=fix, code="BI-10")
     factors = {**units, **{f"pixels of an image {_times(f)} this one": f for f in FACTORS}}
-    fits = {unit: _part(xy, factor * centers, factor * side) for unit, factor in factors.items()}
-    spans = {unit: _span(xy, factor * centers) for unit, factor in factors.items()}
-    good = [u for u in factors if fits[u] >= FITS and SPANS[0] <= spans[u].min() and spans[u].max() <= SPANS[1]]
+    fits = {unit: _fit(xy, factor * centers, factor * side) for unit, factor in factors.items()}
+    good = sorted((unit for unit, fit in fits.items() if fit is not None), key=lambda unit: fits[unit] or (0.0, 0.0))
     if good:
-        unit = min(good, key=lambda name: abs(np.log(spans[name]).mean()))
         msg = f"The coordinates of {source} are not full-resolution pixels of slide {slide!r}"
-        where = f"times {factors[unit]:.6g} {fits[unit]:.0%} of the spots lie in a tile: they are in {unit}"
+        told = " or ".join(f"{unit} (times {factors[unit]:.6g})" for unit in good[:2])
         why = "spots would get the embedding of another place"
-        fix = f"make the tiles on the image of the spots, or hand in an AnnData with `obsm['spatial']` times {factors[unit]:.6g}"
-        raise ResolutionError(msg, where=where, why=why, fix=fix, code="BI-11")
+        fix = f'make the tiles on the image of the spots, or hand in an AnnData with `obsm["spatial"]` times {factors[good[0]]:.6g}'
+        raise ResolutionError(msg, where=f"they fit as {told}", why=why, fix=fix, code="BI-11")
 
 
 def refuse_other_places(
@@ -171,6 +171,15 @@ def refuse_other_places(
 def _part(xy: np.ndarray, centers: np.ndarray, side: float) -> float:
     rows, _ = match_places(xy, centers, side, None)
     return float((rows != ABSENT).mean())
+
+
+def _fit(xy: np.ndarray, centers: np.ndarray, side: float) -> tuple[float, float] | None:
+    """How well spots and tiles agree, small is well: distance in tiles, and difference of extents; None where they do not."""
+    rows, far = match_places(xy, centers, side, None)
+    span = _span(xy, centers)
+    if (rows != ABSENT).mean() < FITS or span.min() < SPANS[0] or span.max() > SPANS[1]:
+        return None
+    return round(float(np.median(far)) / side, 1), abs(float(np.log(span).mean()))
 
 
 def _span(xy: np.ndarray, centers: np.ndarray) -> np.ndarray:

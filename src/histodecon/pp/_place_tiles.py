@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 SAME_SIZE = 1.05
+TWICE = 1.7
+"""Below a factor of 2, above what two scanners call the same magnification."""
+UM_AT_ONE = 10.0
+"""µm per pixel at a magnification of 1: 0.5 at 20."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def place(adata: AnnData, library: str | None, rows: np.ndarray, found: Imported
     names = adata.obs_names[rows]
     mpp = _mpp(adata, library, rows, wish)
     side = _side(found, wish, mpp)
-    tile_mpp = found.tile_mpp or (found.shrink * mpp if found.shrink and mpp else None)
+    tile_mpp = found.shrink * mpp if found.shrink and mpp else found.tile_mpp
     how = _how(found, wish)
     distance = None
     if how == "position":
@@ -115,6 +119,8 @@ def place(adata: AnnData, library: str | None, rows: np.ndarray, found: Imported
             seen = (found.points[picked[has]], found.corner, side)
             refuse_other_places(coordinates(adata)[rows][has], seen, names[has], source=found.name)
     else:
+        if wish.match == "auto":
+            _check_scale(found, library, tile_mpp, mpp)
         picked, distance = _by_place(adata, library, rows, found, wish, (side, mpp))
     return Placed(rows, picked, how, distance, tile_mpp)
 
@@ -174,6 +180,21 @@ def _by_place(
         wide = side if side is not None else 2 * float(reach or 0.0)
         refuse_misfit(xy, centers, wide, units=_units(adata, library, mpp), source=found.name, slide=library)
     return picked, distance
+
+
+def _check_scale(found: Imported, library: str | None, tile_mpp: float | None, mpp: float | None) -> None:
+    """Refuse tiles whose stated scale cannot be that of this slide: they lie in pixels of another image."""
+    magnification = found.recipe.get("magnification")
+    stated = found.tile_mpp or (UM_AT_ONE / magnification if magnification else None)
+    if stated is None or tile_mpp is None or mpp is None or 1 / TWICE < tile_mpp / stated < TWICE:
+        return
+    msg = f"The tiles of {found.name} were not made on the image of slide {library!r}"
+    where = (
+        f"their pixels would have {tile_mpp:.4g} µm at {mpp:.4g} µm per full-resolution pixel, they are said to have "
+        f"{stated:.4g}: a factor of {tile_mpp / stated:.3g}"
+    )
+    fix = '`mpp=` if that of the slide is wrong; `match="coordinates"` trusts the coordinates alone'
+    raise ResolutionError(msg, where=where, why="coordinates are pixels of one image", fix=fix, code="BI-11")
 
 
 def _units(adata: AnnData, library: str, mpp: float | None) -> dict[str, float]:

@@ -86,8 +86,8 @@ def set_embedding(
     values_key
         Which table of a SpatialData, or which key of ``obsm`` of an AnnData; its ``X`` without it.
     match
-        ``"auto"`` takes barcodes where there are some, and refuses them where coordinates contradict; ``"barcode"`` trusts
-        barcodes alone; ``"coordinates"``.
+        ``"auto"`` takes barcodes where there are some, else coordinates, and refuses barcodes that coordinates contradict and
+        coordinates that the stated scale contradicts; ``"barcode"`` and ``"coordinates"`` trust one of them alone.
     tile_um
         What a tile shows, in µm, where the source does not tell.
     max_distance_um
