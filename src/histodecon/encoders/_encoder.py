@@ -190,15 +190,22 @@ class Encoder:
     def _fitted(self, tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resample tiles where they have another size, and cut out the part that is encoded."""
         if tiles.shape[1] != self.resize_px:
-            tiles = _resized(tiles, self.resize_px, self.card.interpolation)
+            tiles = _resized(_as_torch_wants(tiles), self.resize_px, self.card.interpolation)
         rim = round((self.resize_px - self.input_px) / 2)  # as torchvision rounds where it is odd
-        return np.ascontiguousarray(tiles[:, rim : rim + self.input_px, rim : rim + self.input_px])
+        tiles = tiles[:, rim : rim + self.input_px, rim : rim + self.input_px]
+        return tiles.copy() if self.network is None else _as_torch_wants(tiles)  # a function may write into its tiles
+
+
+def _as_torch_wants(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Make an array that torch takes over without an error or a warning."""
+    tiles = np.ascontiguousarray(tiles)
+    return tiles if tiles.flags.writeable and min(tiles.strides) > 0 else tiles.copy()
 
 
 def _resized(tiles: NDArray[np.uint8], side: int, interpolation: str) -> NDArray[np.uint8]:
     import torch
 
-    batch = torch.from_numpy(np.ascontiguousarray(tiles)).permute(0, 3, 1, 2)
+    batch = torch.from_numpy(tiles).permute(0, 3, 1, 2)
     resized = torch.nn.functional.interpolate(
         batch, size=(side, side), mode=interpolation, align_corners=False, antialias=True
     )

@@ -52,6 +52,8 @@ class Network:
         self._channels = (card.mean, card.std)
         self._warned = False
         self.move(device)
+        if self.dtype != torch.float32:
+            self._require_finite_weights()
 
     def move(self, device: str | torch.device) -> None:
         """Compute elsewhere from now on.
@@ -68,6 +70,13 @@ class Network:
         self._mean, self._std = (
             torch.tensor(value, dtype=torch.float32, device=device).view(1, 3, 1, 1) for value in self._channels
         )
+
+    def _require_finite_weights(self) -> None:
+        broken = [name for name, value in self.module.named_parameters() if not bool(value.isfinite().all())]
+        if broken:
+            msg = f"Some weights of encoder {self.name!r} are too large for {_name(self.dtype)}"
+            where = f"{len(broken)} tensors: {', '.join(broken[:3])}"
+            raise InputError(msg, where=where, fix='`precision="float32"`', code="BI-42")
 
     def release_memory(self) -> None:
         """Give back the memory of the device that is free but kept."""
@@ -125,7 +134,7 @@ class Network:
         import torch
 
         with undisturbed(self.device):
-            batch = torch.from_numpy(np.ascontiguousarray(tiles))
+            batch = torch.from_numpy(tiles)
             if self.device.type == "cuda":
                 batch = batch.pin_memory()  # else the copy waits for the computation
             batch = batch.to(self.device, non_blocking=self.device.type == "cuda").permute(0, 3, 1, 2)
@@ -172,7 +181,8 @@ def undisturbed(device: torch.device) -> Iterator[None]:
     default, matmul = torch.get_default_dtype(), torch.get_float32_matmul_precision()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
-        stack.enter_context(torch.autocast(device.type, enabled=False))
+        if torch.amp.is_autocast_available(device.type):
+            stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         )
