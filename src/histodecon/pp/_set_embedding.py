@@ -152,7 +152,7 @@ def set_embedding(
     upper-left corners at level 0, with the size of a patch as attributes of ``coords``. HEST [2]_ writes ``embeddings``,
     ``barcodes`` and ``coords``, upper-left corners in full-resolution pixels, without sizes. LazySlide [3]_ writes a table
     ``{model}_tiles`` whose rows are squares of the shapes ``tiles``, and ``attrs["tile_spec"]``. sopa [4]_ writes a table
-    ``{model}_embeddings`` with centers in pixels of the level that was read, and ``uns["embedding_config"]``.
+    ``{model}_embeddings`` with centers in pixels of the level that was read, and ``embedding_config`` in ``uns``.
 
     References
     ----------
