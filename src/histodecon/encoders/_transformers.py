@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from histodecon._core import InputError, declare_vision_operators, import_optional
 from histodecon.encoders._card import EncoderCard
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    import torch
 
     from histodecon.encoders._tokens import TokenModel
 
@@ -42,19 +44,18 @@ def build_transformers(card: EncoderCard) -> TokenModel:
     transformers = import_optional("transformers")
     from histodecon.encoders._tokens import TokenModel, keep_published_names
 
-    inner = getattr(transformers, card.model)(_configuration(transformers, card))
+    inner = _model(transformers, card)
     keep_published_names(inner)
     return TokenModel(inner, card.pooling, card.model).eval()
 
 
-def _configuration(transformers: ModuleType, card: EncoderCard) -> Any:
+def _model(transformers: ModuleType, card: EncoderCard) -> torch.nn.Module:
     kind, arguments = getattr(transformers, MODELS[card.model]), dict(card.model_kwargs)
-    unknown = sorted(set(arguments) - set(kind().to_dict()))
-    try:
-        if not unknown:
-            return kind(**arguments)
-        reason = f"{', '.join(unknown)} unknown"
-    except (TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-    msg = f"transformers cannot build {card.model!r} with these arguments"
-    raise InputError(msg, where=f"{arguments}: {reason}", fix="check `model_kwargs=`", code="BI-51")
+    known = kind().to_dict()
+    wrong = [name for name, value in arguments.items() if type(value) is not type(known.get(name))]
+    if wrong:
+        msg = f"transformers cannot build {card.model!r} with these arguments"
+        where = f"{', '.join(wrong)}: unknown, or of another type, in {arguments}"
+        raise InputError(msg, where=where, fix="check `model_kwargs=`", code="BI-51")
+    model: torch.nn.Module = getattr(transformers, card.model)(kind(**arguments))
+    return model
