@@ -20,6 +20,7 @@ from histodecon.stats._scores import (
     spearman_per_type,
 )
 from histodecon.stats._spacing import nearest_neighbor_pitch
+from histodecon.stats._spatialdm import morans_r_spatialdm
 from histodecon.stats._splits import group_k_fold, leave_one_group_out
 from histodecon.stats._sums import METHODS as MORAN_METHODS
 from histodecon.stats._weights import SpatialSums, gaussian_sums
@@ -39,6 +40,7 @@ __all__ = [
     "leave_one_group_out",
     "map_agreement",
     "morans_r",
+    "morans_r_spatialdm",
     "nearest_neighbor_pitch",
     "on_lattice",
     "pearson_per_type",
