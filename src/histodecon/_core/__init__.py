@@ -47,9 +47,11 @@ from histodecon._core._files import write_atomic
 from histodecon._core._image_sources import ImageSource, element_source, image_source
 from histodecon._core._keys import Key, is_safe_key, safe_key
 from histodecon._core._lazy import lazy_attributes
+from histodecon._core._locks import locked
 from histodecon._core._optional import declare_vision_operators, import_optional, import_timm
 from histodecon._core._registry import add_card, cards_table, closest_names, find_cards
 from histodecon._core._results import note_where_results_go
+from histodecon._core._shards import ShardStore
 from histodecon._core._slide_notes import set_slide_notes, slide_notes
 from histodecon._core._tables import (
     KINDS,

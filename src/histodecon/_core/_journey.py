@@ -125,8 +125,26 @@ JOURNEY = (
         ("tl.set_targets",),
         ("obsm, DataFrame or csv",),
         (f'obsm["{Key.obsm.TARGETS}"]', f'{_ROOT}["{Key.uns.TABLES}"]'),
-        (),
+        tuple(f'obsm["{Key.obsm.TARGETS}_{name}"]' for name in ("mean", "q05", "q95", "sd")),
         "DataFrame (n, n_types), cells per spot or proportion",
+    ),
+    JourneyStep(
+        ("tl.aggregate_types",),
+        (f'obsm["{Key.obsm.TARGETS}"]', "mapping of names"),
+        (f'obsm["{Key.obsm.TARGETS}_coarse"]', f'{_ROOT}["{Key.uns.TABLES}"]'),
+        tuple(f'obsm["{Key.obsm.TARGETS}_coarse_{name}"]' for name in ("mean", "sd")),
+        "DataFrame (n, n_coarse_types), unit of the table",
+    ),
+    JourneyStep(
+        ("tl.consensus_targets",),
+        ("several tables of obsm",),
+        (
+            f'obsm["{Key.obsm.CONSENSUS}"]',
+            f'obsm["{Key.obsm.CONSENSUS}_sd"]',
+            f'{_ROOT}["{Key.uns.TABLES}"]',
+        ),
+        (),
+        "DataFrame (n, n_types), mean and disagreement",
     ),
     JourneyStep(
         ("tl.train_regressor",),

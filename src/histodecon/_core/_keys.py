@@ -26,6 +26,7 @@ class Key:
         TARGETS = "cell_abundance"
         PREDICTED = "predicted_abundance"
         CROSS_VALIDATED = "crossval_abundance"
+        CONSENSUS = "consensus_abundance"
         EMBEDDING_PREFIX = "X_"
 
     class varm:

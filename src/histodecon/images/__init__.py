@@ -11,7 +11,7 @@ from histodecon.images._pitch import VISIUM_PITCH_UM as VISIUM_PITCH_UM
 from histodecon.images._pitch import VISIUM_SPOT_UM as VISIUM_SPOT_UM
 from histodecon.images._pitch import SpotPitch, lattice_pitch, spot_pitch
 from histodecon.images._slide_image import SlideImage
-from histodecon.images._tiles import iter_tiles, padding_fraction, tile_boxes
+from histodecon.images._tiles import iter_tiles, padding_fraction, tile_boxes, tile_order
 from histodecon.images._tissue import tissue_fraction
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "padding_fraction",
     "spot_pitch",
     "tile_boxes",
+    "tile_order",
     "tissue_fraction",
 ]

@@ -139,12 +139,33 @@ def iter_tiles(
         if int(value) != value or value < 1:
             msg = f"`{name}` must be a whole number above 0, not {value}"
             raise InputError(msg)
+    level, corners, level_px = _on_level(image, xy, size_px, output_px)
+    batches = _stream(level, corners, level_px, int(output_px), int(batch_size), interpolation)
+    return read_ahead(batches) if prefetch else batches
+
+
+def tile_order(image: SlideImage, xy: ArrayLike, size_px: int, output_px: int) -> np.ndarray:
+    """Tell in which order :func:`iter_tiles` hands tiles out.
+
+    Parameters
+    ----------
+    image, xy, size_px, output_px
+        As there.
+
+    Returns
+    -------
+    Permutation of the rows of ``xy``, int64 (n,). Some of the tiles, streamed by themselves, come in the same order.
+    """
+    level, corners, level_px = _on_level(image, xy, size_px, output_px)
+    return reading_order(level, corners, level_px)
+
+
+def _on_level(image: SlideImage, xy: ArrayLike, size_px: int, output_px: int) -> tuple[SlideImage, np.ndarray, int]:
+    """Find the level of a pyramid to read, and the corners and the side of the tiles on it."""
     tile_boxes(xy, size_px)  # refuses now what the stream would refuse later
     level, factor = image.level_for(size_px / output_px)
     level_px = int(size_px) if level is image else max(1, round(size_px / factor))
-    corners = tile_boxes(np.asarray(xy, dtype=np.float64) / factor, level_px)
-    batches = _stream(level, corners, level_px, int(output_px), int(batch_size), interpolation)
-    return read_ahead(batches) if prefetch else batches
+    return level, tile_boxes(np.asarray(xy, dtype=np.float64) / factor, level_px), level_px
 
 
 def _stream(

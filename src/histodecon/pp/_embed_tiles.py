@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,16 +24,18 @@ from histodecon._core import (
     write_embedding,
 )
 from histodecon.encoders import load_encoder
+from histodecon.pp._passes import ENCODER_FIELD, Pass, plan_passes, stated_field
+from histodecon.pp._run_passes import run_passes
+from histodecon.pp._shard_cache import shard_cache
 from histodecon.pp._tile_stream import (
-    Slide,
-    field_of_view,
     find_slides,
+    require_same_field,
     require_same_images,
     scales_of_pixels,
-    stream_tiles,
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
     from spatialdata import SpatialData
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     EncoderLike = str | EncoderCard | Encoder | Callable[[np.ndarray], Any]
 
 DEAD_PART = 0.5
+FIELDS = ("tile", ENCODER_FIELD)
 
 
 @doc
@@ -56,6 +59,8 @@ def embed_tiles(
     batch_size: int | None = None,
     device: str = "auto",
     precision: str = "auto",
+    field_of_view: Literal["tile", "encoder"] = "tile",
+    cache_dir: str | os.PathLike[str] | bool | None = None,
     overwrite: bool = False,
     table_key: str = Key.element.TABLE,
     library_key: str = Key.obs.LIBRARY,
@@ -87,6 +92,15 @@ def embed_tiles(
     precision
         What networks compute in: ``"float32"``, or ``"bfloat16"`` or ``"float16"`` where their cards allow it, see
         :func:`histodecon.encoders.load_encoder`. It is part of the recipe; the embedding is float32 always.
+    field_of_view
+        ``"tile"``: every encoder sees the tile that :func:`histodecon.pp.tile_spots` laid out. ``"encoder"``: each sees the
+        tissue that it was trained to see in a tile (512 px at 0.5 µm for CONCH, 256 px for UNI, see
+        :func:`histodecon.encoders.list_encoders`); those that do not say, the tile.
+    cache_dir
+        Folder where finished shards of 256 spots are kept while the run goes on. After a kill, a Ctrl-C or an error the same
+        call finds them and goes on: at most the shards in flight are computed again, and the result is the same to the
+        last bit. Default: a folder in the user's cache, for encoders that have weights, emptied when the result is there. A
+        folder that is named is used for every encoder and kept. ``False``: nothing is kept.
     overwrite
         Also replace an entry of ``obsm`` that this function did not write.
     %(table_key)s
@@ -116,9 +130,15 @@ def embed_tiles(
         Weights do not fit the encoder.
     OfflineError
         Weights must be fetched and there is no network.
+    StoreError
+        The folder that was named cannot be written, or the disk is full; finished shards are intact.
 
     Warns
     -----
+    HistodeconWarning
+        Another process embeds the same slide; its result is waited for.
+    FallbackWarning
+        Shards cannot be kept in the user's cache; or fewer tiles fit into the memory at once.
     ResolutionWarning
         Tiles were cut in pixels, and those of one slide are more than 10 %% larger than those of another.
 
@@ -152,22 +172,32 @@ def embed_tiles(
     adata = table_of(data, table_key)
     require_spots(adata)
     require_unique_names(adata)
+    if field_of_view not in FIELDS:
+        msg = f"`field_of_view` is one of {', '.join(FIELDS)}, not {field_of_view!r}"
+        raise InputError(msg, fix='`field_of_view="tile"`', code="BI-72")
     if batch_size is not None and (int(batch_size) != batch_size or batch_size < 1):
         msg = f"`batch_size` must be a whole number above 0, not {batch_size}"
         raise InputError(msg, fix="leave it out: `batch_size=None`", code="BI-72")
     slides = find_slides(data, adata, image=image, image_key=image_key, library_key=library_key)
-    field, scales = field_of_view(slides), scales_of_pixels(slides)
+    require_same_field(slides)
+    scales = scales_of_pixels(slides)
     loaded = _load(encoder, weights, {"device": device, "precision": precision})
     keys = _keys(adata, loaded, key_added, overwrite=overwrite)
     require_same_images(slides)
-    values = _embed(adata, slides, loaded, batch_size, show_progress_bar=show_progress_bar)
-    for one, matrix in zip(loaded, values, strict=True):
-        _require_alive(one, matrix)
+    passes = plan_passes(slides, loaded, field_of_view)
+    values = _embed(
+        passes,
+        loaded,
+        adata.obs_names,
+        cache_dir=cache_dir,
+        batch_size=batch_size,
+        show_progress_bar=show_progress_bar,
+    )
     facts: dict[str, Any] = {"sources": {slide.key: slide.digest() for slide in slides}}
     if scales:
         facts["mpp"] = scales
     for one, key, matrix in zip(loaded, keys, values, strict=True):
-        write_embedding(adata, key, matrix, _record(one, field) | facts)
+        write_embedding(adata, key, matrix, _record(one, stated_field(slides[0], one, field_of_view)) | facts)
     return data if copy else None
 
 
@@ -204,7 +234,7 @@ def _keys(
     if unsafe:
         msg = f"The key {unsafe[0]!r} cannot be stored"
         raise InputError(msg, fix="use letters, digits, '_', '.' and '-' only", code="BI-67")
-    own = uns_branch(adata, Key.uns.EMBEDDINGS)
+    own = {key for key, record in uns_branch(adata, Key.uns.EMBEDDINGS).items() if record.get("verified", True)}
     foreign = [key for key in keys if key in adata.obsm and key not in own]
     if foreign and not overwrite:
         msg = f"obsm[{foreign[0]!r}] exists and was not written by this function"
@@ -214,41 +244,26 @@ def _keys(
 
 
 def _embed(
-    adata: AnnData,
-    slides: Sequence[Slide],
+    passes: Sequence[Pass],
     loaded: Sequence[Encoder],
-    batch_size: int | None,
+    names: pd.Index,
     *,
+    cache_dir: str | os.PathLike[str] | bool | None,
+    batch_size: int | None,
     show_progress_bar: bool,
 ) -> list[np.ndarray]:
     from tqdm.auto import tqdm
 
-    values = [np.empty((adata.n_obs, one.dim), dtype=np.float32) for one in loaded]
-    names = ", ".join(one.name for one in loaded)
-    total = adata.n_obs * len(loaded)
-    with tqdm(total=total, desc=f"Embed tiles ({names})", unit="tile", disable=not show_progress_bar) as bar:
-        for slide in slides:
-            for rows, tiles, of in stream_tiles(slide, loaded, batch_size):
-                for i in of:
-                    _encode_into(values[i], loaded[i], rows, tiles, batch_size, adata)
-                    bar.update(len(rows))
+    what = f"Embed tiles ({', '.join(one.name for one in loaded)})"
+    total = len(names) * len(loaded)
+    with (
+        tqdm(total=total, desc=what, unit="tile", disable=not show_progress_bar) as bar,
+        shard_cache(passes, loaded, cache_dir=cache_dir) as cache,
+    ):
+        values = run_passes(passes, loaded, cache, names, batch_size=batch_size, tick=bar.update)
+        for one, matrix in zip(loaded, values, strict=True):
+            _require_alive(one, matrix)
     return values
-
-
-def _encode_into(
-    out: np.ndarray, encoder: Encoder, rows: np.ndarray, tiles: np.ndarray, batch_size: int | None, adata: AnnData
-) -> None:
-    out[rows] = encoder.encode(tiles, batch_size=batch_size)
-    bad = rows[~np.isfinite(out[rows]).all(axis=1)]
-    if len(bad):
-        msg = f"Encoder {encoder.name!r} answered with numbers that are not finite"
-        raise InputError(
-            msg,
-            where=f"{len(bad)} of {len(rows)} spots of this batch: {first_names(adata.obs_names[bad])}",
-            why="one such value spoils every prediction",
-            fix="look at these tiles with `histodecon.pl.tiles(data, barcodes=[...])`, or mend the encoder",
-            code="BI-42",
-        )
 
 
 def _require_alive(encoder: Encoder, values: np.ndarray) -> None:
@@ -274,6 +289,6 @@ def _record(encoder: Encoder, field: str) -> dict[str, Any]:
         "recipe": json.dumps(recipe, sort_keys=True),
         "license": encoder.card.license,
         "commercial": encoder.card.commercial,
-        "dtype": "float32",
+        "dtype": recipe["dtype"],
         "version": __version__,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,8 +31,6 @@ from histodecon.pp._tile_size import stated_size
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-    from histodecon.encoders import Encoder
 
 SAME_SCALE = 1.1
 STREAMED = 256
@@ -114,22 +112,18 @@ def find_slides(
     return slides
 
 
-def field_of_view(slides: Sequence[Slide]) -> str:
-    """Say how large the tiles are, in the unit they were asked for.
+def require_same_field(slides: Sequence[Slide]) -> None:
+    """Refuse slides that were tiled to different sizes.
 
     Parameters
     ----------
     slides
         The slides.
 
-    Returns
-    -------
-    Such as ``"112 um"`` or ``"224 px"``.
-
     Raises
     ------
     InputError
-        Slides were tiled to different sizes.
+        They were.
     """
     fields = {slide.library: stated_size(slide.record) for slide in slides}
     if len(set(fields.values())) > 1:
@@ -141,7 +135,6 @@ def field_of_view(slides: Sequence[Slide]) -> str:
             fix="tile them together: `histodecon.pp.tile_spots(data, size_um=112)`",
             code="BI-16",
         )
-    return next(iter(fields.values()))
 
 
 def scales_of_pixels(slides: Sequence[Slide]) -> dict[str, float]:
@@ -169,50 +162,13 @@ def scales_of_pixels(slides: Sequence[Slide]) -> dict[str, float]:
     if scales and max(scales.values()) > SAME_SCALE * min(scales.values()):
         seen = ", ".join(f"{library!r}: {mpp:.4g}" for library, mpp in list(scales.items())[:3])
         warnings.warn(
-            f"[HD-BI-16] Tiles of {field_of_view(slides)} show tissue of different size, µm per pixel are {seen}: cells "
+            f"[HD-BI-16] Tiles of {stated_size(slides[0].record)} show tissue of different size, µm per pixel are {seen}: cells "
             "look smaller on one slide than on another. Tile in µm, `size_um=112`, or state one scale for all, "
             f"`tile_mpp={min(scales.values()):.4g}`.",
             ResolutionWarning,
             stacklevel=3,
         )
     return scales
-
-
-def stream_tiles(
-    slide: Slide, loaded: Sequence[Encoder], batch_size: int | None
-) -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
-    """Cut the tiles of a slide for several encoders.
-
-    Parameters
-    ----------
-    slide
-        The slide.
-    loaded
-        The encoders.
-    batch_size
-        Tiles cut at once are a multiple of it where given.
-
-    Yields
-    ------
-    Rows of the table, their tiles, and the positions of the encoders that read them.
-    """
-    groups: dict[tuple[int, str], list[int]] = {}
-    for i, one in enumerate(loaded):
-        groups.setdefault((one.resize_px, one.card.interpolation), []).append(i)
-    with _opened(slide) as image:
-        centers = slide.source.to_pixels(slide.xy)
-        box_px = max(1, round(int(slide.record["size_px"]) * slide.source.scale))
-        streamed = max(STREAMED // (batch_size or STREAMED), 1) * (batch_size or STREAMED)
-        for (output_px, interpolation), of in groups.items():
-            for rows, tiles in images.iter_tiles(
-                image,
-                centers,
-                box_px,
-                output_px,
-                batch_size=streamed,
-                interpolation=interpolation,  # type: ignore[arg-type] # the card allows these two only
-            ):
-                yield slide.rows[rows], tiles, of
 
 
 def require_same_images(slides: Sequence[Slide]) -> None:
@@ -230,7 +186,7 @@ def require_same_images(slides: Sequence[Slide]) -> None:
     """
     faults: list[HistodeconError] = []
     for slide in slides:
-        with _opened(slide) as image:
+        with opened(slide.source.image) as image:
             if image.digest() == slide.record["image_digest"]:
                 continue
             msg = f"The image of slide {slide.library!r} is not the one that was tiled"
@@ -241,6 +197,17 @@ def require_same_images(slides: Sequence[Slide]) -> None:
     raise_together(faults)
 
 
-def _opened(slide: Slide) -> AbstractContextManager[images.SlideImage]:
-    opened = images.open_image(slide.source.image)
-    return nullcontext(opened) if opened is slide.source.image else opened
+def opened(picture: Any) -> AbstractContextManager[images.SlideImage]:
+    """Open an image for a ``with`` block; one that was open before stays open.
+
+    Parameters
+    ----------
+    picture
+        What :func:`histodecon.images.open_image` takes.
+
+    Returns
+    -------
+    The image.
+    """
+    image = images.open_image(picture)
+    return nullcontext(image) if image is picture else image
