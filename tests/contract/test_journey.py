@@ -21,6 +21,8 @@ STEPS = (
     "pp.embed_tiles",
     "tl.deconvolve",
     "tl.set_targets",
+    "tl.aggregate_types",
+    "tl.consensus_targets",
     "tl.train_regressor",
     "tl.predict_abundance",
     "tl.cross_validate",
@@ -45,6 +47,8 @@ def run(step: str, sdata: Any) -> None:
             adata, hd.datasets.toy_reference(), labels_key="cell_type", method="nnls"
         ),
         "tl.set_targets": lambda: hd.tl.set_targets(adata, "true_abundance"),
+        "tl.aggregate_types": lambda: hd.tl.aggregate_types(adata, {"T-cells": "Lymphoid"}, unmapped="keep"),
+        "tl.consensus_targets": lambda: hd.tl.consensus_targets(adata, ["cell_abundance", "true_abundance"]),
         "tl.train_regressor": lambda: hd.tl.train_regressor(adata, use_rep="X_color_stats", learner="ridge"),
         "tl.predict_abundance": lambda: hd.tl.predict_abundance(adata),
         "tl.cross_validate": lambda: hd.tl.cross_validate(adata, use_rep="X_color_stats", learner="ridge"),

@@ -1,6 +1,8 @@
 """From embedding to abundance to map."""
 
+from histodecon.tl._aggregate_types import aggregate_types
 from histodecon.tl._colocalization import colocalization
+from histodecon.tl._consensus_targets import consensus_targets
 from histodecon.tl._cross_validate import cross_validate
 from histodecon.tl._deconvolve import deconvolve
 from histodecon.tl._evaluate import evaluate
@@ -10,7 +12,9 @@ from histodecon.tl._set_targets import set_targets
 from histodecon.tl._train_regressor import train_regressor
 
 __all__ = [
+    "aggregate_types",
     "colocalization",
+    "consensus_targets",
     "cross_validate",
     "deconvolve",
     "evaluate",
