@@ -18,6 +18,7 @@ ENSEMBL = r"^ENS[A-Z]*G\d{11}(?:\.\d+)?(?:_PAR_Y)?$"
 VERSION = r"\.\d+$"
 MITOCHONDRIAL = r"^(?i:mt)-"
 ENOUGH_GENES = 500
+MOST = 0.5
 FEW_CELLS, CELL_SHARE, MEAN_WHERE_FOUND = 5, 0.03, 1.12
 
 
@@ -92,11 +93,11 @@ def cut_genes(reference: sparse.csr_matrix, names: pd.Index) -> NDArray[np.bool_
 
 
 def _is_ensembl(names: pd.Index) -> bool:
-    return len(names) > 0 and float(names.str.match(ENSEMBL).mean()) > 0.5
+    return len(names) > 0 and float(names.str.match(ENSEMBL).mean()) > MOST
 
 
 def _has_versions(names: pd.Index) -> bool:
-    return _is_ensembl(names) and float(names.str.contains(VERSION).mean()) > 0.5
+    return _is_ensembl(names) and float(names.str.contains(VERSION).mean()) > MOST
 
 
 def _spelling(names: pd.Index) -> str:

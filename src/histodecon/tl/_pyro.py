@@ -12,12 +12,13 @@ from histodecon._core import ModelError
 from histodecon.tl._scvi import accelerator_of
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
     from histodecon.tl._deconvolution import DeconvolutionTask
 
 LOW = 0.05
-WINDOW = 100
+WINDOW, FEWEST = 100, 5
 FINER = (1.0, 0.3, 0.1)
 
 
@@ -44,12 +45,13 @@ def train_pyro(
     learning_rate
         Step of Adam at the start.
     tolerance
-        The loss is flat when the mean of 100 epochs is less than this share below the mean of the 100 before. Steps
-        become finer then, to 0.3 and 0.1 of the first, and training ends when it is flat again. 0 runs all epochs.
+        The loss is flat when the mean of a window is less than this share below the mean of the window before; a window
+        is 100 steps, at least 5 epochs. Steps become finer then, to 0.3 and 0.1 of the first, and training ends when it
+        is flat again. 0 runs all epochs.
     batch_size
         Rows of a step; None takes all.
     title
-        What the progress bar says.
+        What it trains on.
 
     Returns
     -------
@@ -71,23 +73,19 @@ def train_pyro(
     optimizer = torch.optim.Adam(module.guide.parameters(), lr=learning_rate)
     bound = Trace_ELBO()
     losses: list[float] = []
+    window = max(FEWEST, -(-WINDOW // len(batches)))
     finer = since = 0
     with tqdm(total=max_epochs, desc=title, disable=not task.show_progress_bar, unit="epoch") as bar:
         for epoch in range(max_epochs):
-            total = 0.0
-            for arguments in batches:
-                optimizer.zero_grad()
-                loss = bound.differentiable_loss(module.model, module.guide, *arguments)
-                loss.backward()
-                optimizer.step()
-                total += float(loss.detach())
-            losses.append(total / len(batches))
+            try:
+                losses.append(float(np.mean([_step(module, bound, optimizer, arguments) for arguments in batches])))
+            except ValueError as error:  # Pyro meets a parameter that is not finite
+                raise _diverged(title, epoch, learning_rate) from error
             if not np.isfinite(losses[-1]):
-                msg = f"The loss of {title} became {losses[-1]} in epoch {epoch + 1}"
-                raise ModelError(msg, fix=f"`learning_rate={learning_rate / 4:g}`", code="BI-73")
+                raise _diverged(title, epoch, learning_rate)
             bar.update()
             bar.set_postfix_str(f"loss {losses[-1]:.5g}", refresh=False)
-            if len(losses) % WINDOW == 0 and is_flat(losses[since:], tolerance):
+            if tolerance and len(losses) % window == 0 and is_flat(losses[since:], tolerance, window):
                 finer, since = finer + 1, len(losses)
                 if finer == len(FINER):
                     break
@@ -97,7 +95,20 @@ def train_pyro(
     return np.array(losses)
 
 
-def is_flat(losses: Sequence[float] | NDArray[np.float64], tolerance: float) -> bool:
+def _step(module: Any, bound: Any, optimizer: torch.optim.Optimizer, arguments: list[Any]) -> float:
+    optimizer.zero_grad()
+    loss = bound.differentiable_loss(module.model, module.guide, *arguments)
+    loss.backward()
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _diverged(title: str, epoch: int, learning_rate: float) -> ModelError:
+    msg = f"The loss of the training on {title} is no longer finite in epoch {epoch + 1}"
+    return ModelError(msg, fix=f"a lower step, a quarter of it is {learning_rate / 4:g}", code="BI-73")
+
+
+def is_flat(losses: Sequence[float] | NDArray[np.float64], tolerance: float, window: int = WINDOW) -> bool:
     """Tell whether a loss has stopped falling.
 
     Parameters
@@ -105,15 +116,17 @@ def is_flat(losses: Sequence[float] | NDArray[np.float64], tolerance: float) -> 
     losses
         One value an epoch, since the step size last changed.
     tolerance
-        Share by which the mean of the last 100 epochs must be below that of the 100 before.
+        Share by which the mean of the last window must be below that of the one before.
+    window
+        Epochs of a window.
 
     Returns
     -------
-    True when it is not; False while there are fewer than 200 epochs.
+    True when it is not; False while there are fewer than two windows.
     """
-    if len(losses) < 2 * WINDOW:
+    if len(losses) < 2 * window:
         return False
-    before, now = np.mean(losses[-2 * WINDOW : -WINDOW]), np.mean(losses[-WINDOW:])
+    before, now = np.mean(losses[-2 * window : -window]), np.mean(losses[-window:])
     return bool(before - now < tolerance * abs(now))
 
 

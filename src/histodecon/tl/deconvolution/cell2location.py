@@ -11,7 +11,7 @@ import pandas as pd
 
 from histodecon._core import HistodeconWarning
 from histodecon.tl._deconvolution import DeconvolutionCard, DeconvolutionResult, DeconvolutionTask
-from histodecon.tl._pyro import is_flat, posterior, train_pyro
+from histodecon.tl._pyro import posterior, train_pyro
 from histodecon.tl._scvi import BATCH, CELL_TYPE, LIBRARY, cells_as_anndata, scvi_session, spots_as_anndata
 
 
@@ -37,11 +37,7 @@ def run(task: DeconvolutionTask, options: Mapping[str, Any]) -> DeconvolutionRes
             signatures = task.signatures
         found, history["spots"] = _cells(task, signatures, options)
     for name, most in (("cells", options["reference_epochs"]), ("spots", options["max_epochs"])):
-        if (
-            options["tolerance"]
-            and len(history.get(name, ())) == most
-            and not is_flat(history[name], options["tolerance"])
-        ):
+        if options["tolerance"] and len(history.get(name, ())) == most:
             _tell_unrest(name, most)
     return DeconvolutionResult(found[options["statistic"]], found, signatures, history)
 
@@ -115,7 +111,7 @@ CARD = DeconvolutionCard(
         "batch_size": None,
         "reference_epochs": 2000,
         "reference_learning_rate": 0.01,
-        "reference_batch_size": 2500,
+        "reference_batch_size": 512,
         "tolerance": 5e-5,
     },
     choices={"statistic": ("q05", "mean")},
