@@ -19,7 +19,7 @@ ROOMS = {
     "pp": "From image to embedding",
     "tl": "From embedding to abundance to map",
     "pl": "Pictures",
-    "get": "Results as AnnData",
+    "get": "Results as tables of their own",
     "images": "Images and tiles, on plain arrays",
     "encoders": "Encoders: from tile to vector",
     "models": "Learners and the regressor, on plain arrays",
