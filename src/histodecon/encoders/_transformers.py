@@ -27,8 +27,9 @@ def build_transformers(card: EncoderCard) -> TokenModel:
 
     Returns
     -------
-    The network in evaluation mode, from normalized tiles (n, 3, input_px, input_px) to (n, dim). Its attribute ``inner`` is
-    the model, whose parameters are loaded by the names that published files have, also where transformers has others.
+    The network in evaluation mode, from normalized tiles (n, 3, input_px, input_px) to (n, dim); its parameters hold nothing
+    before they are loaded. Its attribute ``inner`` is the model, whose parameters are loaded by the names that published
+    files have, also where transformers has others.
 
     Raises
     ------
@@ -50,6 +51,9 @@ def build_transformers(card: EncoderCard) -> TokenModel:
 
 
 def _model(transformers: ModuleType, card: EncoderCard) -> torch.nn.Module:
+    """Make the model; its parameters hold nothing yet."""
+    import torch
+
     kind, arguments = getattr(transformers, MODELS[card.model]), dict(card.model_kwargs)
     known = kind().to_dict()
     wrong = [name for name, value in arguments.items() if type(value) is not type(known.get(name))]
@@ -57,5 +61,7 @@ def _model(transformers: ModuleType, card: EncoderCard) -> torch.nn.Module:
         msg = f"transformers cannot build {card.model!r} with these arguments"
         where = f"{', '.join(wrong)}: unknown, or of another type, in {arguments}"
         raise InputError(msg, where=where, fix="check `model_kwargs=`", code="BI-51")
-    model: torch.nn.Module = getattr(transformers, card.model)(kind(**arguments))
-    return model
+    place = torch.get_default_device()
+    with torch.device("meta"):  # numbers drawn at random would take longer than reading the weights
+        model: torch.nn.Module = getattr(transformers, card.model)(kind(**arguments))
+    return model.to_empty(device=place)
