@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 from loopback_hub import CONTENT, TOKEN, LoopbackHub, loopback_hub
 
 
@@ -24,7 +24,8 @@ def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
     with loopback_hub({"model.safetensors": CONTENT}) as running:
         monkeypatch.setattr(constants, "ENDPOINT", running.url)
         template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        for module in (constants, file_download):  # clients before 1.0 have a copy of it
+            monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)

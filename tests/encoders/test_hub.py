@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 from loopback_hub import COMMIT, CONTENT, PAGE, REPO, TOKEN
 from safetensors.torch import save_file
 
@@ -284,7 +284,9 @@ def test_a_name_lookup_that_hangs(hub, monkeypatch):
     done = threading.Event()
     monkeypatch.setattr(hubs, "TIMEOUT_S", 1)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: done.wait(20))
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://hub.invalid/{repo_id}/{revision}/{filename}")
+    for module in (constants, file_download):
+        elsewhere = "http://hub.invalid/{repo_id}/{revision}/{filename}"
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", elsewhere, raising=False)
     refused(NET, OfflineError, r"FI-24.*no answer within")
     done.set()
 

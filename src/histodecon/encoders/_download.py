@@ -123,7 +123,7 @@ def _transfer(card: EncoderCard, remote: HubFile, partial: Path) -> None:
             else:
                 time.sleep(PAUSE_S)
     have = f"{_size(partial)} of {remote.size} bytes are kept and the next call goes on from there; {reason}"
-    raise broken_off(card, "The download broke off", have)
+    raise broken_off(card, "broke off", have)
 
 
 def _append(card: EncoderCard, remote: HubFile, partial: Path, patience: float) -> tuple[bool, str]:
@@ -157,7 +157,7 @@ def _get(url: str, start: int, patience: float) -> Iterator[Any]:
     session: Any = get_session()
     wanted = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     headers = build_hf_headers(headers=wanted)
-    if hasattr(session, "stream"):
+    if callable(session.stream):  # that of requests has a flag of this name
         with session.stream("GET", url, headers=headers, timeout=patience) as response:
             yield response
     else:
@@ -197,9 +197,7 @@ def _check(card: EncoderCard, remote: HubFile, partial: Path) -> None:
     found = _digest(partial, len(remote.etag))
     if found not in (None, remote.etag):
         partial.unlink()
-        raise broken_off(
-            card, "The download arrived damaged", f"digest {found}, announced {remote.etag}; it is removed"
-        )
+        raise broken_off(card, "arrived damaged", f"digest {found}, announced {remote.etag}; it is removed")
 
 
 def _digest(path: Path, digits: int) -> str | None:

@@ -127,7 +127,7 @@ def broken_off(card: EncoderCard, what: str, where: str) -> HubError:
     card
         Card of the encoder.
     what
-        What happened, as one clause.
+        What it did.
     where
         How much there is.
 
@@ -136,7 +136,8 @@ def broken_off(card: EncoderCard, what: str, where: str) -> HubError:
     The error.
     """
     fix = f"run it again, {_HAND_IN}"
-    return HubError(f"{what} (weights of {card.name!r})", where=f"{place(card)}: {where}", fix=fix, code="FI-22")
+    msg = f"The download of the weights of {card.name!r} {what}"
+    return HubError(msg, where=f"{place(card)}: {where}", fix=fix, code="FI-22")
 
 
 def free_encoders(n: int) -> list[str]:
