@@ -42,6 +42,11 @@ use_rep
     "targets": f"""\
 targets
     Key of ``obsm`` with the measured cell-type table, default ``"{Key.obsm.TARGETS}"``.""",
+    "weights": """\
+weights
+    ``"posterior"`` lets targets count by their certainty, see :func:`histodecon.models.posterior_weights`: their standard
+    deviations come from :func:`~histodecon.tl.deconvolve`, :func:`~histodecon.tl.set_targets` or
+    :func:`~histodecon.tl.consensus_targets`, or from the 5 % and 95 % quantiles. By default all count alike.""",
     "key_added": """\
 key_added
     Name under which the result is stored.""",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from histodecon.models._records import EncoderRecord
     from histodecon.models._regressor import AbundanceRegressor
     from histodecon.models._transforms import TRANSFORMS
+    from histodecon.models._weights import posterior_weights
 
 _WHERE = {
     "AbundanceRegressor": "_regressor",
@@ -33,6 +34,7 @@ _WHERE = {
     "get_learner": "_learners",
     "list_learners": "_learners",
     "nnls_abundance": "_nnls",
+    "posterior_weights": "_weights",
     "register_learner": "_learners",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "get_learner",
     "list_learners",
     "nnls_abundance",
+    "posterior_weights",
     "register_learner",
 ]
 

@@ -50,6 +50,8 @@ class Learner(ABC):
 
     floats: ClassVar[str] = "float32"
     """dtype of the fitted arrays."""
+    takes_weights: ClassVar[bool] = False
+    """Whether targets may count differently."""
 
     def __init__(self, **params: Any) -> None:
         self.params = params
@@ -62,7 +64,14 @@ class Learner(ABC):
         return
 
     @abstractmethod
-    def fit(self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], context: FitContext) -> Learner:
+    def fit(
+        self,
+        X: NDArray,
+        Y: NDArray,
+        groups: NDArray[np.intp],
+        context: FitContext,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Learner:
         """Learn.
 
         Parameters
@@ -75,6 +84,9 @@ class Learner(ABC):
             Independent unit of each row, 0 to G - 1, shape (n,). Choices are made on held-in groups where there are two.
         context
             Seed, device, progress bar.
+        weights
+            How much each target counts, positive, mean 1 for every cell type, shape (n, K); all alike by default. Only
+            learners that say ``takes_weights`` are given any.
 
         Returns
         -------

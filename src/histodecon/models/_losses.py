@@ -12,13 +12,21 @@ PEARSON_MIN_ROWS = 8
 
 
 def composite_loss(
-    predicted: torch.Tensor, target: torch.Tensor, *, l1: float = 1.0, l2: float = 1.0, eps: float = 1e-3
+    predicted: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    l1: float = 1.0,
+    l2: float = 1.0,
+    eps: float = 1e-3,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Squared error, absolute error and correlation in one number.
 
     .. math:: \mathrm{MSE} + \lambda_1\,\mathrm{MAE} - \lambda_2\,\frac{1}{K}\sum_k r_k
 
-    with :math:`r_k` the Pearson correlation of cell type k over the rows of the batch.
+    with :math:`r_k` the Pearson correlation of cell type k over the rows of the batch. Weights multiply squared and absolute
+    errors, whose means stay means over rows and cell types, and stand in the means, variances and covariance of
+    :math:`r_k`.
 
     Parameters
     ----------
@@ -31,6 +39,8 @@ def composite_loss(
     eps
         Added to the variance of the prediction and of the target inside the root, in units of the target's variance:
         gradients stay bounded for a constant prediction, and the term does not depend on the scale of the targets.
+    weights
+        How much each target counts, shape (rows, K), about 1 on average; all alike by default.
 
     Returns
     -------
@@ -49,20 +59,25 @@ def composite_loss(
     -1.0
     """
     error = predicted - target
-    loss = (error * error).mean() + l1 * error.abs().mean()
+    if weights is None:
+        loss = (error * error).mean() + l1 * error.abs().mean()
+    else:
+        loss = (weights * error * error).mean() + l1 * (weights * error.abs()).mean()
     if l2 and len(target) >= PEARSON_MIN_ROWS:
-        loss = loss - l2 * pearson_per_column(predicted, target, eps=eps).mean()
+        loss = loss - l2 * pearson_per_column(predicted, target, eps=eps, weights=weights).mean()
     return loss
 
 
-def pearson_per_column(predicted: torch.Tensor, target: torch.Tensor, *, eps: float = 1e-3) -> torch.Tensor:
+def pearson_per_column(
+    predicted: torch.Tensor, target: torch.Tensor, *, eps: float = 1e-3, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Correlation of each column with bounded gradients.
 
     Parameters
     ----------
     predicted, target
         Shape (rows, K).
-    eps
+    eps, weights
         See :func:`composite_loss`.
 
     Returns
@@ -71,14 +86,17 @@ def pearson_per_column(predicted: torch.Tensor, target: torch.Tensor, *, eps: fl
     """
     import torch
 
-    p = predicted - predicted.mean(dim=0)
-    t = target - target.mean(dim=0)
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        return values.mean(dim=0) if weights is None else (weights * values).sum(dim=0) / weights.sum(dim=0)
+
+    p = predicted - mean(predicted)
+    t = target - mean(target)
     scale = t.abs().amax(dim=0)
     rounding = 4 * torch.finfo(target.dtype).eps * target.abs().amax(dim=0)
     flat = scale <= rounding
     scale = torch.where(flat, torch.ones_like(scale), scale)
     p, t = p / scale, t / scale  # squares of 1e-30 or 1e30 would leave the range of float32
-    t_var = (t * t).mean(dim=0)
+    t_var = mean(t * t)
     t_var = torch.where(flat, torch.ones_like(t_var), t_var)
-    root = torch.sqrt(((p * p).mean(dim=0) + eps * t_var) * (t_var * (1 + eps)))
-    return torch.where(flat, torch.zeros_like(root), (p * t).mean(dim=0) / root)
+    root = torch.sqrt((mean(p * p) + eps * t_var) * (t_var * (1 + eps)))
+    return torch.where(flat, torch.zeros_like(root), mean(p * t) / root)

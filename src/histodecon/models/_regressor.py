@@ -22,6 +22,7 @@ from histodecon.models._checks import (
 from histodecon.models._learners import FitContext, get_learner
 from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, check_width
 from histodecon.models._transforms import TRANSFORMS, fit_scale, forward_target, inverse_target, to_proportions
+from histodecon.models._weights import checked_weights, weights_summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +64,7 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
     history_
         What the learner recorded while it learned: losses of every epoch, held-in errors.
     training_
-        Number of rows and groups, seed, what the learner chose.
+        Number of rows and groups, seed, what the learner chose; ``weights`` where targets counted differently.
     n_features_in_
         Columns of the inputs.
 
@@ -105,6 +106,7 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
         encoders: Sequence[EncoderRecord] | None = None,
         cell_types: Sequence[str] | None = None,
         kind: str = "abundance",
+        weights: ArrayLike | None = None,
     ) -> AbundanceRegressor:
         """Learn.
 
@@ -123,6 +125,9 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
             Names of the columns of ``y``.
         kind
             ``"abundance"`` or ``"proportion"``; predictions of proportions sum to 1.
+        weights
+            How much each target counts, shape (n, K), or (n,) for rows that count alike for all types, positive; such as
+            :func:`histodecon.models.posterior_weights` gives. They are divided by their mean over the rows.
 
         Returns
         -------
@@ -132,7 +137,7 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
         ------
         InputError
             Shapes do not fit, values are not finite, an encoder gives the same numbers everywhere, a parameter makes no
-            sense.
+            sense, or the learner takes no weights.
         TargetError
             A target is negative or not finite.
         """
@@ -147,20 +152,26 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
         check_records(records, X.shape[1])
         refuse_dead_encoders(X, records)
         types = checked_types(cell_types, Y.shape[1])
+        counts = None if weights is None else checked_weights(weights, Y.shape)
+        if counts is not None and not learner.takes_weights:
+            msg = f"The learner {self.learner!r} takes no weights"
+            raise InputError(msg, fix="leave `weights` out, or use the learner `ridge` or `mlp`", code="BI-72")
         transformed = forward_target(Y, self.transform)
         self.input_center_, self.input_scale_ = fit_scale(X)
         self.target_center_, self.target_scale_ = fit_scale(transformed)
         self.target_mean_ = (transformed if self.transform == "proportion" else Y).mean(axis=0)
         context = FitContext(self.random_state, self.device, self.show_progress_bar)
         targets = (transformed - self.target_center_) / self.target_scale_
-        self.learner_ = learner.fit(self._inputs(X), targets, codes, context)
+        told = {} if counts is None else {"weights": counts}  # learners that take none need not know of them
+        self.learner_ = learner.fit(self._inputs(X), targets, codes, context, **told)
         self.encoders_, self.cell_types_ = records, types
         self.kind_ = "proportion" if self.transform == "proportion" else kind
         self.n_features_in_ = X.shape[1]
         self.history_ = self.learner_.history_
         constant = [name for name, flat in zip(types, np.ptp(Y, axis=0) == 0, strict=True) if flat]
         facts = {"n_rows": len(X), "groups": names, "random_state": self.random_state, "constant_types": constant}
-        self.training_ = {**facts, **self.learner_.summary_}
+        weighted = {} if counts is None else {"weights": weights_summary(counts)}
+        self.training_ = {**facts, **self.learner_.summary_, **weighted}
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:

@@ -17,6 +17,8 @@ from histodecon.models._losses import composite_loss
 if TYPE_CHECKING:
     import torch
 
+    _Data = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]  # inputs, targets, how much each target counts
+
 MAX_STEPS = 3000
 MIN_EPOCHS = 8
 
@@ -109,6 +111,7 @@ def train_network(
     *,
     rng: np.random.Generator,
     on_epoch: Callable[[int, float], Any] | None = None,
+    weights: torch.Tensor | None = None,
 ) -> TrainingHistory:
     """Train a network in place.
 
@@ -128,6 +131,8 @@ def train_network(
         Draws the batches. Dropout draws from torch's own generator.
     on_epoch
         Called after each epoch with its number and the loss that decides.
+    weights
+        How much each target counts, in training and in deciding when to stop, shape (n, K).
 
     Returns
     -------
@@ -148,12 +153,13 @@ def train_network(
     rows = np.flatnonzero(~held_in)
     watched = torch.as_tensor(np.flatnonzero(held_in), device=X.device)
     stepper = _Stepper(network, plan, len(rows))
-    history, weights = TrainingHistory(), _copy(network)
-    best = _evaluate(network, X, Y, watched, plan)
+    history, kept = TrainingHistory(), _copy(network)
+    data = (X, Y, weights)
+    best = _evaluate(network, data, watched, plan)
     best = best if math.isfinite(best) else math.inf
     for epoch in range(plan.epochs(len(rows))):
-        loss = stepper.epoch(X, Y, rng.permutation(rows))
-        watched_loss = _evaluate(network, X, Y, watched, plan)
+        loss = stepper.epoch(data, rng.permutation(rows))
+        watched_loss = _evaluate(network, data, watched, plan)
         deciding = watched_loss if len(watched) else loss
         if not (math.isfinite(loss) and math.isfinite(deciding)):
             history.stopped = "diverged"
@@ -163,11 +169,11 @@ def train_network(
         if on_epoch is not None:
             on_epoch(epoch, deciding)
         if deciding < best or not len(watched):
-            best, weights, history.best_epoch = deciding, _copy(network), epoch
+            best, kept, history.best_epoch = deciding, _copy(network), epoch
         elif epoch - history.best_epoch >= plan.patience:
             history.stopped = "patience"
             break
-    network.load_state_dict(weights)
+    network.load_state_dict(kept)
     network.eval()
     if history.stopped == "diverged":
         _tell_divergence(history)
@@ -190,15 +196,16 @@ class _Stepper:
             self.optimizer, plan.learning_rate, total_steps=steps, pct_start=0.1
         )
 
-    def epoch(self, X: torch.Tensor, Y: torch.Tensor, order: NDArray[np.intp]) -> float:
+    def epoch(self, data: _Data, order: NDArray[np.intp]) -> float:
         """One pass; returns the mean loss, NaN as soon as one step's is not finite."""
         import torch
 
         self.network.train()
-        total = torch.zeros((), device=X.device)
+        device = data[0].device
+        total = torch.zeros((), device=device)
         for rows in np.array_split(order, self.n_batches):
             self.optimizer.zero_grad()
-            loss = _loss(self.network, X, Y, torch.as_tensor(rows, device=X.device), self.plan)
+            loss = _loss(self.network, data, torch.as_tensor(rows, device=device), self.plan)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             self.optimizer.step()
@@ -207,15 +214,13 @@ class _Stepper:
         return float(total) / self.n_batches
 
 
-def _loss(
-    network: torch.nn.Module, X: torch.Tensor, Y: torch.Tensor, rows: torch.Tensor, plan: TrainingPlan
-) -> torch.Tensor:
-    return composite_loss(network(X[rows]), Y[rows], l1=plan.l1, l2=plan.l2)
+def _loss(network: torch.nn.Module, data: _Data, rows: torch.Tensor, plan: TrainingPlan) -> torch.Tensor:
+    X, Y, weights = data
+    own = None if weights is None else weights[rows]
+    return composite_loss(network(X[rows]), Y[rows], l1=plan.l1, l2=plan.l2, weights=own)
 
 
-def _evaluate(
-    network: torch.nn.Module, X: torch.Tensor, Y: torch.Tensor, rows: torch.Tensor, plan: TrainingPlan
-) -> float:
+def _evaluate(network: torch.nn.Module, data: _Data, rows: torch.Tensor, plan: TrainingPlan) -> float:
     """Loss on held-in rows, NaN without any."""
     import torch
 
@@ -223,7 +228,7 @@ def _evaluate(
         return math.nan
     network.eval()
     with torch.no_grad():
-        return float(_loss(network, X, Y, rows, plan))
+        return float(_loss(network, data, rows, plan))
 
 
 def _copy(network: torch.nn.Module) -> dict[str, torch.Tensor]:

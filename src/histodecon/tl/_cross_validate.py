@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ def cross_validate(
     baselines: Sequence[str] = BASELINES,
     params: Mapping[str, Any] | None = None,
     transform: str = "none",
+    weights: Literal["posterior"] | None = None,
     key_added: str = Key.obsm.CROSS_VALIDATED,
     device: str = "auto",
     random_state: int = 0,
@@ -58,6 +59,8 @@ def cross_validate(
         Parameters of the learner that differ from its defaults; baselines keep theirs.
     transform
         Scale the targets are learned on: ``"none"``, ``"log1p"``, ``"sqrt"`` or ``"proportion"``.
+    %(weights)s Baselines are
+        weighted too; scores never are.
     %(key_added)s
     %(device)s
     %(random_state)s
@@ -72,7 +75,7 @@ def cross_validate(
     Raises
     ------
     MissingKeyError
-        An embedding, the targets or the column is absent.
+        An embedding, the targets, their standard deviations or the column is absent.
     InputError
         Fewer than two groups have targets, or two groups hold the same spots.
     TargetError
@@ -82,7 +85,7 @@ def cross_validate(
     -----
     Writes ``obsm[key_added]``, the out-of-fold predictions of ``learner`` for every spot of a group that was left out, and
     ``uns["cross_validation"][key_added]``: ``scores`` (dict of columns), ``cc`` (folds × cell types), ``folds``,
-    ``cell_types``, ``learner``, ``groupby``, ``use_rep``, ``targets``, ``random_state``.
+    ``cell_types``, ``learner``, ``groupby``, ``use_rep``, ``targets``, ``weights``, ``random_state``.
 
     The CC of the learner ``mean`` is undefined: a constant correlates with nothing.
 
@@ -100,7 +103,7 @@ def cross_validate(
 
     adata = table_of(adata)
     require_safe_key(key_added, "key_added")
-    data = read_training_data(adata, use_rep, targets)
+    data = read_training_data(adata, use_rep, targets, weights)
     labels = obs_column(adata, groupby)
     _check_groups(labels, data, groupby)
     learners = list(dict.fromkeys([learner, *baselines]))
@@ -132,7 +135,7 @@ def cross_validate(
     keys = np.array([record.key for record in data.records], dtype=object)
     write_table(adata, key_added, table, kind=kind, record={"learner": learner, "use_rep": keys})
     facts = {"learner": learner, "groupby": groupby, "targets": targets, "use_rep": keys, "random_state": random_state}
-    facts |= {"cell_types": np.array(data.cell_types, dtype=object), "cc": cc[learner]}
+    facts |= {"weights": weights or "", "cell_types": np.array(data.cell_types, dtype=object), "cc": cc[learner]}
     facts |= {"folds": np.array([fold for fold, _, _ in folds], dtype=object)}
     facts |= {"scores": {str(name): scores[name].to_numpy() for name in scores.columns}}
     kept = adata.uns.get(Key.uns.CROSS_VALIDATION, {})
@@ -155,6 +158,7 @@ def _fit(model: AbundanceRegressor, data: TrainingData, labels: NDArray, rows: N
         encoders=data.records,
         cell_types=data.cell_types,
         kind=data.kind,
+        weights=data.weights(rows, model.transform),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ def train_regressor(
     groupby: str | None = Key.obs.PATIENT,
     params: Mapping[str, Any] | None = None,
     transform: str = "none",
+    weights: Literal["posterior"] | None = None,
     device: str = "auto",
     random_state: int = 0,
     show_progress_bar: bool = True,
@@ -47,6 +48,7 @@ def train_regressor(
         Parameters of the learner that differ from its defaults.
     transform
         Scale the targets are learned on: ``"none"``, ``"log1p"``, ``"sqrt"`` or ``"proportion"``.
+    %(weights)s
     %(device)s
     %(random_state)s
     %(show_progress_bar)s
@@ -58,7 +60,7 @@ def train_regressor(
     Raises
     ------
     MissingKeyError
-        An embedding, the targets or the column is absent.
+        An embedding, the targets, their standard deviations or the column is absent.
     InputError
         An embedding is not finite or the same everywhere, a learner or parameter is unknown, too few spots have targets.
     TargetError
@@ -74,7 +76,7 @@ def train_regressor(
     Notes
     -----
     Writes ``uns["histodecon"]["regressor"]``: ``model`` (the model file as bytes), its ``sha256``, and in words
-    ``learner``, ``kind``, ``cell_types``, ``encoders``, ``use_rep``, ``licenses``, ``commercial`` and ``n_spots``, so that
+    ``learner``, ``weights``, ``kind``, ``cell_types``, ``encoders``, ``use_rep``, ``licenses``, ``commercial`` and ``n_spots``, so that
     ``predict_abundance(adata)`` needs nothing else.
 
     References
@@ -91,7 +93,7 @@ def train_regressor(
     >>> hd.tl.predict_abundance(adata)
     """
     adata = table_of(adata)
-    data = read_training_data(adata, use_rep, targets)
+    data = read_training_data(adata, use_rep, targets, weights)
     groups = training_groups(adata, groupby)
     rows = data.measured
     model = AbundanceRegressor(
@@ -109,9 +111,10 @@ def train_regressor(
         encoders=data.records,
         cell_types=data.cell_types,
         kind=data.kind,
+        weights=data.weights(rows, transform),
     )
     content = model.to_bytes()
-    set_uns_branch(adata, Key.uns.REGRESSOR, _record(model, content))
+    set_uns_branch(adata, Key.uns.REGRESSOR, _record(model, content) | {"weights": weights or ""})
     return model
 
 

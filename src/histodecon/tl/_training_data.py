@@ -25,7 +25,8 @@ from histodecon._core import (
     require_unique_names,
     table_kind,
 )
-from histodecon.models import EncoderRecord
+from histodecon.models import EncoderRecord, posterior_weights
+from histodecon.tl._companions import read_sd
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -50,6 +51,8 @@ class TrainingData:
         ``"abundance"`` or ``"proportion"``.
     measured
         Spots with targets, shape (n_obs,).
+    sd
+        Standard deviations of the targets, where they shall weigh them.
     """
 
     X: NDArray[np.float32]
@@ -58,9 +61,28 @@ class TrainingData:
     cell_types: tuple[str, ...]
     kind: str
     measured: NDArray[np.bool_]
+    sd: NDArray[np.float64] | None = None
+
+    def weights(self, rows: NDArray, transform: str) -> NDArray[np.float64] | None:
+        """How much the targets of some spots count, from nothing but these spots.
+
+        Parameters
+        ----------
+        rows
+            The spots, a mask or positions.
+        transform
+            Scale the targets are learned on.
+
+        Returns
+        -------
+        Shape (rows, K), or None where all count alike.
+        """
+        return None if self.sd is None else posterior_weights(self.Y[rows], self.sd[rows], transform=transform)
 
 
-def read_training_data(adata: AnnData, use_rep: str | Sequence[str], targets: str) -> TrainingData:
+def read_training_data(
+    adata: AnnData, use_rep: str | Sequence[str], targets: str, weights: str | None = None
+) -> TrainingData:
     """Read and check everything training needs; faults of embeddings and targets are told together.
 
     Parameters
@@ -71,6 +93,8 @@ def read_training_data(adata: AnnData, use_rep: str | Sequence[str], targets: st
         Key or keys of the embeddings.
     targets
         Key of the targets.
+    weights
+        ``"posterior"`` reads their standard deviations too.
 
     Returns
     -------
@@ -85,6 +109,9 @@ def read_training_data(adata: AnnData, use_rep: str | Sequence[str], targets: st
     TargetError
         A target is negative, or a spot has only some of its targets.
     """
+    if weights not in {None, "posterior"}:
+        msg = f"Unknown option weights={weights!r}"
+        raise InputError(msg, fix='use `weights="posterior"`, or leave it out', code="BI-72")
     require_spots(adata)
     require_unique_names(adata)
     faults: list[HistodeconError] = []
@@ -96,10 +123,11 @@ def read_training_data(adata: AnnData, use_rep: str | Sequence[str], targets: st
         table = read_table(adata, targets)
         kind = table_kind(adata, targets)
         measured = _measured(adata, targets, table.to_numpy())
+        sd = read_sd(adata, targets, measured, tuple(map(str, table.columns))) if weights is not None else None
     except HistodeconError as error:
         faults.append(error)
     raise_together(faults)
-    return TrainingData(X, records, table.to_numpy(), tuple(map(str, table.columns)), kind, measured)
+    return TrainingData(X, records, table.to_numpy(), tuple(map(str, table.columns)), kind, measured, sd)
 
 
 def read_embeddings(

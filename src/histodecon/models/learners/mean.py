@@ -16,10 +16,18 @@ class MeanLearner(Learner):
     """Predicts the training mean of every cell type everywhere: what any other learner has to beat."""
 
     floats = "float64"
+    takes_weights = True
 
-    def fit(self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], context: FitContext) -> MeanLearner:
+    def fit(
+        self,
+        X: NDArray,
+        Y: NDArray,
+        groups: NDArray[np.intp],
+        context: FitContext,
+        weights: NDArray[np.float64] | None = None,
+    ) -> MeanLearner:
         """Learn; see :meth:`histodecon.models.Learner.fit`."""
-        self.mean_ = Y.mean(axis=0)
+        self.mean_ = Y.mean(axis=0) if weights is None else (weights * Y).sum(axis=0) / weights.sum(axis=0)
         return self
 
     def predict(self, X: NDArray) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from histodecon._core import HistodeconWarning, InputError, one_thread, resolve_device
 from histodecon.models._learners import Arrays, FitContext, Learner, LearnerCard, Shapes
 from histodecon.models._networks import N_LINEAR, build_mlp, layer_widths, start_linear
-from histodecon.models.learners.ridge import choose_strength, solve, spectrum
+from histodecon.models.learners.ridge import choose_strength, fit_ridge, spectrum
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,8 @@ class MlpLearner(Learner):
     as the ridge regression of its own training rows and departs from there; ``start="random"`` begins with torch's weights.
     """
 
+    takes_weights = True
+
     def check(self) -> None:
         """Refuse parameters that make no sense."""
         if self.params["start"] not in STARTS:
@@ -47,7 +49,14 @@ class MlpLearner(Learner):
                 msg = f"{name} must be a {'whole number' if whole else 'number'} from {low} to {high}, got {value!r}"
                 raise InputError(msg, fix=f"its default is {CARD.defaults[name]!r}", code="BI-72")
 
-    def fit(self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], context: FitContext) -> MlpLearner:
+    def fit(
+        self,
+        X: NDArray,
+        Y: NDArray,
+        groups: NDArray[np.intp],
+        context: FitContext,
+        weights: NDArray[np.float64] | None = None,
+    ) -> MlpLearner:
         """Learn; see :meth:`histodecon.models.Learner.fit`."""
         import torch
 
@@ -57,13 +66,15 @@ class MlpLearner(Learner):
         device = resolve_device(context.device)
         inputs = torch.as_tensor(X, dtype=torch.float32, device=device)
         targets = torch.as_tensor(Y, dtype=torch.float32, device=device)
+        counts = None if weights is None else torch.as_tensor(weights, dtype=torch.float32, device=device)
         rng = np.random.default_rng(context.random_state)
         held_in = held_in_rows(groups, self.params["n_networks"], rng)
-        start = _RidgeStart(X, Y, groups, self.params["hidden"] // 2) if self.params["start"] != "random" else None
+        ridge = self.params["start"] != "random"
+        start = _RidgeStart(X, Y, groups, self.params["hidden"] // 2, weights) if ridge else None
         self.networks_, histories = [], []
         with _progress(len(held_in), self.params["max_epochs"], show=context.show_progress_bar) as bar:
             for rows in held_in:
-                network, history = self._train_one(inputs, targets, rows, rng, bar, start)
+                network, history = self._train_one((inputs, targets, counts), rows, rng, bar, start)
                 self.networks_.append(network)
                 histories.append(history)
         self._remember(histories)
@@ -71,8 +82,7 @@ class MlpLearner(Learner):
 
     def _train_one(
         self,
-        X: torch.Tensor,
-        Y: torch.Tensor,
+        data: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None],
         held_in: NDArray[np.bool_],
         rng: np.random.Generator,
         bar: Any,
@@ -82,6 +92,7 @@ class MlpLearner(Learner):
 
         from histodecon.models._training import TrainingPlan, train_network
 
+        X, Y, weights = data
         names = TrainingPlan.__dataclass_fields__
         plan = TrainingPlan(**{name: self.params[name] for name in names})
         devices = [X.device] if X.device.type == "cuda" else []
@@ -92,7 +103,9 @@ class MlpLearner(Learner):
                 start_linear(network, *start.of(~held_in))
             network.to(X.device)
             with one_thread():
-                history = train_network(network, X, Y, held_in, plan, rng=rng, on_epoch=lambda *_: bar.update())
+                history = train_network(
+                    network, X, Y, held_in, plan, rng=rng, on_epoch=lambda *_: bar.update(), weights=weights
+                )
         return network.to("cpu"), history
 
     def _build(self, n_inputs: int, n_outputs: int) -> torch.nn.Sequential:
@@ -160,20 +173,23 @@ class MlpLearner(Learner):
 class _RidgeStart:
     """Directions and readout that make a network a ridge regression."""
 
-    def __init__(self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], channels: int) -> None:
+    def __init__(
+        self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], channels: int, weights: NDArray | None
+    ) -> None:
         self.X, self.Y, self.channels = X, Y, channels
-        self.strength = choose_strength(X, Y, groups)[0]
+        self.weights = None if weights is None else weights.mean(axis=1)  # a start need not be exact for each type
+        self.strength = choose_strength(X, Y, groups, weights)[0]
         self.axes = spectrum(X - X.mean(axis=0))[1][:, ::-1][:, :channels]
 
     def of(self, rows: NDArray[np.bool_]) -> tuple[NDArray, NDArray, NDArray]:
         """Fit the rows a network trains on; the directions of ridge come first, then the main axes of the inputs."""
         X, Y = self.X[rows], self.Y[rows]
-        center, mean = X.mean(axis=0), Y.mean(axis=0)
-        coefficients = solve(X - center, Y - mean, self.strength)
+        coefficients, intercept = fit_ridge(X, Y, self.strength, None if self.weights is None else self.weights[rows])
+        center = X.mean(axis=0)
         left = np.linalg.svd(coefficients, full_matrices=False)[0]
         directions = np.linalg.qr(np.concatenate([left, self.axes], axis=1))[0][:, : self.channels]
         size = np.sqrt(((X - center) @ directions).var(axis=0).mean()) or 1.0
-        return directions / size, directions.T @ coefficients * size, mean - center @ coefficients
+        return directions / size, directions.T @ coefficients * size, intercept
 
 
 def held_in_rows(groups: NDArray[np.intp], n_networks: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:

@@ -18,9 +18,14 @@ MAX_FOLDS = 10
 
 
 class RidgeLearner(Learner):
-    """Linear least squares with an L2 penalty; one strength for all cell types."""
+    """Linear least squares with an L2 penalty; one strength for all cell types.
+
+    Weights are those of each cell type, one exact solution a type. Only the strength is chosen with one weight a row, their
+    mean over types, so that the rows left out need one decomposition a fold, as without weights.
+    """
 
     floats = "float64"
+    takes_weights = True
 
     def check(self) -> None:
         """Refuse strengths below 0."""
@@ -29,16 +34,20 @@ class RidgeLearner(Learner):
             msg = f"strength must be a positive number or None, got {strength!r}"
             raise InputError(msg, fix="`None` lets held-in rows choose", code="BI-72")
 
-    def fit(self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], context: FitContext) -> RidgeLearner:
+    def fit(
+        self,
+        X: NDArray,
+        Y: NDArray,
+        groups: NDArray[np.intp],
+        context: FitContext,
+        weights: NDArray[np.float64] | None = None,
+    ) -> RidgeLearner:
         """Learn; see :meth:`histodecon.models.Learner.fit`."""
-        center, mean = X.mean(axis=0), Y.mean(axis=0)
-        Z, T = X - center, Y - mean
         strength, errors = self.params["strength"], np.empty(0)
         chosen_by = "given"
         if strength is None:
-            strength, errors, chosen_by = choose_strength(X, Y, groups)
-        self.coefficients_ = solve(Z, T, strength)
-        self.intercept_ = mean - center @ self.coefficients_
+            strength, errors, chosen_by = choose_strength(X, Y, groups, weights)
+        self.coefficients_, self.intercept_ = fit_ridge(X, Y, strength, weights)
         self.summary_ = {"strength": float(strength), "strength_chosen_by": chosen_by}
         self.history_ = {"strengths": list(STRENGTHS), "held_in_error": errors.tolist()} if len(errors) else {}
         return self
@@ -104,7 +113,53 @@ def solve(Z: NDArray, T: NDArray, strength: float) -> NDArray[np.float64]:
     return solve_system(Z.T @ Z + strength * d * np.eye(d), Z.T @ T, assume_a="pos")
 
 
-def choose_strength(X: NDArray, Y: NDArray, groups: NDArray[np.intp]) -> tuple[float, NDArray, str]:
+def fit_ridge(
+    X: NDArray, Y: NDArray, strength: float, weights: NDArray[np.float64] | None = None
+) -> tuple[NDArray, NDArray]:
+    """Solve with an intercept that is not penalized.
+
+    Parameters
+    ----------
+    X
+        Inputs, shape (n, d).
+    Y
+        Targets, shape (n, K).
+    strength
+        Penalty in units of d.
+    weights
+        How much each target counts, shape (n, K): every cell type has a system of its own. Or each row, shape (n,): all
+        share one.
+
+    Returns
+    -------
+    Coefficients (d, K) and intercepts (K,).
+    """
+    if weights is None or weights.ndim == 1:
+        center, mean, Z, T = _centered(X, Y, weights)
+        coefficients = solve(Z, T, strength)
+        return coefficients, mean - center @ coefficients
+    coefficients, intercept = np.empty((X.shape[1], Y.shape[1])), np.empty(Y.shape[1])
+    for k, own in enumerate(weights.T):
+        center, mean, Z, T = _centered(X, Y[:, k : k + 1], own)
+        coefficients[:, k] = solve(Z, T, strength)[:, 0]
+        intercept[k] = mean[0] - center @ coefficients[:, k]
+    return coefficients, intercept
+
+
+def _centered(X: NDArray, Y: NDArray, weights: NDArray[np.float64] | None) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Center of the inputs and of the targets, both centered; rows times the root of their weight where they have one."""
+    if weights is None:
+        center, mean = X.mean(axis=0), Y.mean(axis=0)
+        return center, mean, X - center, Y - mean
+    share = weights / weights.sum()
+    center, mean = share @ X, share @ Y
+    root = np.sqrt(weights)[:, None]
+    return center, mean, root * (X - center), root * (Y - mean)
+
+
+def choose_strength(
+    X: NDArray, Y: NDArray, groups: NDArray[np.intp], weights: NDArray[np.float64] | None = None
+) -> tuple[float, NDArray, str]:
     """Choose the strength by held-in squared error: groups left out in turn, or rows where there is one group.
 
     The strongest penalty within one standard error of the best is taken: held-in rows are more like the training rows
@@ -118,6 +173,9 @@ def choose_strength(X: NDArray, Y: NDArray, groups: NDArray[np.intp]) -> tuple[f
         Training targets, shape (n, K).
     groups
         Group of each row.
+    weights
+        How much each target counts, shape (n, K). The errors are weighted by them; the solutions that make the errors by their
+        mean over cell types.
 
     Returns
     -------
@@ -130,9 +188,9 @@ def choose_strength(X: NDArray, Y: NDArray, groups: NDArray[np.intp]) -> tuple[f
     if len(X) < 3:
         return 1.0, np.empty(0), "too few rows to choose"
     if len(np.unique(groups)) > 1:
-        errors, how = _leave_group_out(X, Y, _fold(groups)), "leave-one-group-out"
+        errors, how = _leave_group_out(X, Y, _fold(groups), weights), "leave-one-group-out"
     else:
-        errors, how = _leave_row_out(X, Y), "leave-one-row-out"
+        errors, how = _leave_row_out(X, Y, weights), "leave-one-row-out"
     mean = errors.mean(axis=1)
     best = int(mean.argmin())
     within = mean <= mean[best] + errors[best].std() / np.sqrt(errors.shape[1])
@@ -151,33 +209,43 @@ def _fold(groups: NDArray[np.intp]) -> NDArray[np.intp]:
     return fold[codes]
 
 
-def _leave_group_out(X: NDArray, Y: NDArray, folds: NDArray[np.intp]) -> NDArray[np.float64]:
+def _mean_square(residual: NDArray, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    squares = residual**2 if weights is None else weights * residual**2
+    return np.asarray(squares.mean(axis=1))
+
+
+def _leave_group_out(
+    X: NDArray, Y: NDArray, folds: NDArray[np.intp], weights: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
     """Squared error of every row while its group is left out, shape (candidates, n)."""
+    rows = None if weights is None else weights.mean(axis=1)
     errors = np.empty((len(STRENGTHS), len(X)))
     for fold in np.unique(folds):
         inside, out = folds != fold, folds == fold
-        center, mean = X[inside].mean(axis=0), Y[inside].mean(axis=0)
-        values, directions = spectrum(X[inside] - center)
-        projected = directions.T @ ((X[inside] - center).T @ (Y[inside] - mean))
+        center, mean, Z, T = _centered(X[inside], Y[inside], None if rows is None else rows[inside])
+        values, directions = spectrum(Z)
+        projected = directions.T @ (Z.T @ T)
+        own = None if weights is None else weights[out]
         seen = (X[out] - center) @ directions
         for i, strength in enumerate(STRENGTHS):
             residual = Y[out] - mean - seen @ (projected / (values + strength * X.shape[1])[:, None])
-            errors[i, out] = (residual**2).mean(axis=1)
+            errors[i, out] = _mean_square(residual, own)
     return errors
 
 
-def _leave_row_out(X: NDArray, Y: NDArray) -> NDArray[np.float64]:
+def _leave_row_out(X: NDArray, Y: NDArray, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
     """Exact leave-one-out squared error of every row from the leverages, intercept included, shape (candidates, n)."""
-    Z, T = X - X.mean(axis=0), Y - Y.mean(axis=0)
+    rows = np.ones(len(X)) if weights is None else weights.mean(axis=1)
+    _, _, Z, T = _centered(X, Y, None if weights is None else rows)
     values, directions = spectrum(Z)
     U = (Z @ directions) / np.sqrt(values)
     projected = U.T @ T
     errors = np.empty((len(STRENGTHS), len(X)))
     for i, strength in enumerate(STRENGTHS):
         shrink = values / (values + strength * X.shape[1])
-        leverage = (U**2) @ shrink + 1 / len(X)
+        leverage = (U**2) @ shrink + rows / rows.sum()
         residual = (T - U @ (shrink[:, None] * projected)) / np.maximum(1 - leverage, 1e-12)[:, None]
-        errors[i] = (residual**2).mean(axis=1)
+        errors[i] = _mean_square(residual, None if weights is None else weights / rows[:, None])
     return errors
 
 
