@@ -9,7 +9,7 @@ from pathlib import Path
 from histodecon._core._errors import StoreError
 
 
-def write_atomic(path: str | os.PathLike[str], content: bytes) -> Path:
+def write_atomic(path: str | os.PathLike[str], content: bytes, *, flush: bool = True) -> Path:
     """Write a file beside its place, flush it to disk, and rename it.
 
     Parameters
@@ -18,6 +18,8 @@ def write_atomic(path: str | os.PathLike[str], content: bytes) -> Path:
         Where the file shall stand; a symbolic link keeps pointing and its target is replaced.
     content
         The bytes.
+    flush
+        Wait until they are on the disk, so that a power cut cannot lose them either; a kill cannot in any case.
 
     Returns
     -------
@@ -34,8 +36,9 @@ def write_atomic(path: str | os.PathLike[str], content: bytes) -> Path:
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
+            if flush:
+                handle.flush()
+                os.fsync(handle.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(target)
         temporary = None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,11 +57,10 @@ def run_passes(
     for at, plan in enumerate(passes):
         everything = set(range(plan.n_shards))
         missing = {i: everything - cache.read(at, i, values[i], tick) for i in plan.of}
-        with _in_the_background(cache.save) as save:
-            for number in _encode_missing(plan, missing, loaded, values, names, batch_size, tick):
-                for i in plan.of:
-                    if number in missing[i]:
-                        save(at, i, number, values[i][plan.rows[plan.shard(number)]])
+        for number in _encode_missing(plan, missing, loaded, values, names, batch_size, tick):
+            for i in plan.of:
+                if number in missing[i]:
+                    cache.save(at, i, number, values[i][plan.rows[plan.shard(number)]])
     return values
 
 
@@ -157,19 +154,3 @@ def encode_finite(encoder: Encoder, tiles: np.ndarray, batch_size: int | None, n
             code="BI-42",
         )
     return values
-
-
-@contextmanager
-def _in_the_background(work: Callable[..., None]) -> Iterator[Callable[..., None]]:
-    """Do work in a thread, one piece after the other; what it raises is raised with the next piece, or at the end."""
-    waiting: list[Future[None]] = []
-
-    def submit(*arguments: object) -> None:
-        while waiting and waiting[0].done():
-            waiting.pop(0).result()
-        waiting.append(thread.submit(work, *arguments))
-
-    with ThreadPoolExecutor(1, thread_name_prefix="histodecon-save") as thread:
-        yield submit
-    for one in waiting:
-        one.result()
