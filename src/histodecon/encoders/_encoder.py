@@ -35,6 +35,8 @@ class Encoder:
         Tiles that it takes well at once.
     allow_cpu
         Whether a network goes on on the CPU when not even one tile fits into the memory of its device.
+    remake
+        Function that makes it again from its card, in another process: what is pickled is how it was loaded, not its weights.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Encoder:
         device: str = "cpu",
         batch_size: int = _batches.FUNCTION,
         allow_cpu: bool = False,
+        remake: Callable[[EncoderCard], Encoder] | None = None,
     ) -> None:
         self.card = card
         self.device = device
@@ -52,10 +55,14 @@ class Encoder:
         self.network = run if isinstance(run, Network) else None
         self._allow_cpu = allow_cpu
         self._run = run
+        self._remake = remake
         self._fits: int | None = None  # known once the memory was too small
 
     def __repr__(self) -> str:
         return f"Encoder({self.name!r}, {self.input_px} px -> {self.dim}, {self.dtype} on {self.device})"
+
+    def __reduce__(self) -> tuple[Any, ...] | str:
+        return super().__reduce__() if self._remake is None else (self._remake, (self.card,))
 
     @property
     def name(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,9 +88,11 @@ def load_encoder(
         raise InputError(msg, fix=fix, code="BI-51")
     if card.loader in NETWORKS:
         place = resolve_device(device)
+        remake = partial(_load_again, weights=_absolute(card, weights), device=device)
         card, network = load_network(card, weights, place, precision)
         batch_size = choose_batch_size(network, card.input_px)
-        return Encoder(card, network, device=str(place), batch_size=batch_size, allow_cpu=device == "auto")
+        auto = device == "auto"
+        return Encoder(card, network, device=str(place), batch_size=batch_size, allow_cpu=auto, remake=remake)
     if weights is not None:
         msg = f"Encoder {card.name!r} has no weights"
         raise InputError(msg, fix="leave `weights=` out", code="BI-85")
@@ -98,7 +102,22 @@ def load_encoder(
     if card.loader == "callable" and function is None:
         msg = f"The card {card.name!r} describes a function that was handed in, and does not hold it"
         raise InputError(msg, fix="hand in the function itself", code="BI-51")
-    return Encoder(card, _as_array(function or import_function(card.model)), batch_size=FUNCTION)
+    return _of_function(card, function or import_function(card.model))
+
+
+def _of_function(card: EncoderCard, function: Callable[[NDArray[np.uint8]], Any]) -> Encoder:
+    return Encoder(card, _as_array(function), batch_size=FUNCTION, remake=partial(_of_function, function=function))
+
+
+def _load_again(card: EncoderCard, *, weights: str | None, device: str | torch.device) -> Encoder:
+    """Load a network in another process: its card has the digest of its weights, and what it is computed in."""
+    return load_encoder(card, weights=weights, device=device, precision=card.dtype)
+
+
+def _absolute(card: EncoderCard, weights: str | os.PathLike[str] | None) -> str | None:
+    """Say where local weights lie, for processes that work in another folder."""
+    local = card.weights_file if weights is None and card.repo is None else weights
+    return None if local is None else str(Path(local).absolute())
 
 
 def _card_of(encoder: str | EncoderCard, weights: str | os.PathLike[str] | None) -> EncoderCard:
