@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from histodecon._core import read_table
+from paper._abundance_targets import section
 from paper._cohort import ENCODERS, SPLITS
 
-COMMAND = "HISTODECON_SHARED=../shared/data python -m paper.her2st --out docs/results"
+COMMAND = "HISTODECON_SHARED=../shared/data python -m paper.her2st --abundances abundances/cell2location.h5ad --out docs/results"
 COLORS = {"ridge": "#9a9a9a", "mlp": "#1b6ca8"}
 SHOWN_TYPES = ("Epithelial", "CAFs", "T-cells")
 LABELS = {"color_stats": "color_stats", "mobilenetv2": "MobileNetV2", "both": "both"}
@@ -182,4 +183,5 @@ Training targets dealt to other training spots, MobileNetV2, mean CC of {facts["
 
 {markdown_table(tables["shuffled"], {"cc": 3})}
 """
+    page += section(tables.get("cells", pd.DataFrame()), first, markdown_table)
     (out / "her2st.md").write_text(page)

@@ -11,7 +11,6 @@ import argparse
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -21,13 +20,9 @@ import histodecon as hd
 from paper._cohort import SECTIONS
 from paper._deconvolution_report import write_figures, write_page
 
-METHODS: dict[str, dict[str, Any]] = {
-    "nnls": {},
-    "stereoscope": {},
-    "cell2location": {},
-    "destvi": {},
-}
+METHODS = ("cell2location", "stereoscope", "nnls")
 LABELS = "celltype_major"
+OWN = {"own": "cell_abundance"}
 JOINED = {
     "Plasmablasts": "Plasma Cells",
     "Cancer Epithelial": "Epithelial",
@@ -44,7 +39,7 @@ def spots(data: Path) -> ad.AnnData:
         table.obs_names = [f"{name}-{section}" for name in table.obs_names]
         table.uns.pop("spatial", None)
         parts.append(table)
-    return ad.concat(parts, join="outer", merge="same", fill_value=0)
+    return ad.concat(parts, join="outer", merge="same", uns_merge="unique", fill_value=0)
 
 
 def cells(data: Path) -> ad.AnnData:
@@ -58,9 +53,7 @@ def run(method: str, data: Path, keep: Path, *, bar: bool) -> ad.AnnData:
         return ad.read_h5ad(path)
     adata, reference = spots(data), cells(data)
     start = time.perf_counter()
-    hd.tl.deconvolve(
-        adata, reference, labels_key=LABELS, method=method, device="cpu", show_progress_bar=bar, **METHODS[method]
-    )
+    hd.tl.deconvolve(adata, reference, labels_key=LABELS, method=method, device="cpu", show_progress_bar=bar)
     adata.uns["seconds"] = time.perf_counter() - start
     keep.mkdir(parents=True, exist_ok=True)
     adata.write_h5ad(path)
@@ -77,7 +70,7 @@ def proportions(table: pd.DataFrame) -> pd.DataFrame:
 def agreement(adata: ad.AnnData, method: str) -> pd.DataFrame:
     """Pearson's r with the published proportions, a row for each section and type."""
     truth = hd.get.abundance(adata, layers={"published": "stereoscope"}).to_df()
-    table = proportions(hd.get.abundance(adata, layers={"own": "cell_abundance"}).to_df())
+    table = proportions(hd.get.abundance(adata, layers=OWN).to_df())
     rows = []
     for section in SECTIONS:
         own = ((adata.obs["library_id"] == section) & table.notna().all(axis=1)).to_numpy()
@@ -101,12 +94,8 @@ def main(data: Path, keep: Path, out: Path, methods: list[str], *, bar: bool) ->
     scores = pd.concat([agreement(adata, method) for method, adata in found.items()])
     out.mkdir(parents=True, exist_ok=True)
     scores.to_csv(out / "deconvolution_scores.csv", index=False, float_format="%.4f")
-    write_figures(
-        found,
-        {name: proportions(hd.get.abundance(a, layers={"own": "cell_abundance"}).to_df()) for name, a in found.items()},
-        data,
-        out,
-    )
+    shares = {name: proportions(hd.get.abundance(one, layers=OWN).to_df()) for name, one in found.items()}
+    write_figures(found, shares, data, out)
     write_page(found, scores, out)
 
 
@@ -116,7 +105,7 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, default=Path(shared), help="folder with her2st/ and scref/")
     parser.add_argument("--keep", type=Path, required=True, help="folder that keeps the abundances as h5ad")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--progress", action="store_true", help="show progress bars")
     arguments = parser.parse_args()
     main(arguments.data, arguments.keep, arguments.out, arguments.methods, bar=arguments.progress)

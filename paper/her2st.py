@@ -20,6 +20,7 @@ import pandas as pd
 
 import histodecon as hd
 from histodecon import stats
+from paper._abundance_targets import on_proportions, with_abundances
 from paper._cohort import ENCODERS, SPLITS, her2st
 from paper._report import write_figure, write_page
 
@@ -106,7 +107,19 @@ def shuffled(adata: Any, split: str, learner: str, seed: int) -> float:
     return float(table.loc[(str(test.obs["patient"].iloc[0]), "mean"), "cc"])
 
 
-def main(data: Path, out: Path, cache: Path | None, seeds: int) -> None:
+def runs_on_abundances(adata: Any, seeds: int) -> pd.DataFrame:
+    rows = []
+    for split in SPLITS:
+        for encoder in ENCODERS:
+            for learner in LEARNERS:
+                for seed in range(seeds if learner == "mlp" else 1):
+                    found, _, test = one_run(adata, split, encoder, learner, seed)
+                    rows.append(found[0] | {"l1_proportion": on_proportions(test)})
+                    print(f"{split:18s} {encoder:12s} {learner:6s} cells, cc {found[0]['cc']:.3f}", flush=True)
+    return pd.DataFrame(rows)
+
+
+def main(data: Path, out: Path, cache: Path | None, seeds: int, abundances: Path | None) -> None:
     start = time.perf_counter()
     cached = cache is not None and cache.exists()
     adata = her2st(data, cache)
@@ -152,6 +165,8 @@ def main(data: Path, out: Path, cache: Path | None, seeds: int) -> None:
         "n_spots": adata.n_obs,
     }
     tables = {"scores": pd.DataFrame(scores), "types": pd.DataFrame(types), "shuffled": noise}
+    if abundances is not None:
+        tables["cells"] = runs_on_abundances(with_abundances(adata, abundances), seeds)
     for name, table in tables.items():
         table.to_csv(out / f"her2st_{name}.csv", index=False, float_format="%.4f")
     write_figure(tables, shown, out)
@@ -165,5 +180,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--cache", type=Path, help="h5ad file that keeps the embeddings for another run")
     parser.add_argument("--seeds", type=int, default=3, help="networks are trained this often")
+    parser.add_argument("--abundances", type=Path, help="h5ad file of paper.deconvolution: a second set of targets")
     arguments = parser.parse_args()
-    main(arguments.data, arguments.out, arguments.cache, arguments.seeds)
+    main(arguments.data, arguments.out, arguments.cache, arguments.seeds, arguments.abundances)
