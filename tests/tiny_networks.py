@@ -70,7 +70,8 @@ def tiny_card(loader: str, folder: Path, **changes) -> EncoderCard:
     generator = torch.Generator().manual_seed(0)
     for key, value in state.items():
         noise = torch.empty(value.shape).normal_(generator=generator)
-        state[key] = value + noise * (0.2 if value.ndim == 1 else value[0].numel() ** -0.5)
+        scales = value.ndim == 1 and not key.endswith("bias")
+        state[key] = 1.0 * scales + noise * (0.2 if value.ndim == 1 else value[0].numel() ** -0.5)
     if card.dropped:
         state[f"{card.prefix}head.weight"] = torch.zeros(5, DIM)
     if card.prefix:
