@@ -42,7 +42,7 @@ def run(step: str, sdata: Any) -> None:
     calls = {
         "pp.tile_spots": lambda: hd.pp.tile_spots(sdata),
         "pp.set_embedding": lambda: hd.pp.set_embedding(sdata, given(adata), encoder="color_stats"),
-        "pp.embed_tiles": lambda: hd.pp.embed_tiles(sdata, "color_stats", show_progress_bar=False),
+        "pp.embed_tiles": lambda: hd.pp.embed_tiles(sdata, "color_stats", overwrite=True, show_progress_bar=False),
         "tl.deconvolve": lambda: hd.tl.deconvolve(
             adata, hd.datasets.toy_reference(), labels_key="cell_type", method="nnls"
         ),

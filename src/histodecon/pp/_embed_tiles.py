@@ -102,7 +102,7 @@ def embed_tiles(
         last bit. Default: a folder in the user's cache, for encoders that have weights, emptied when the result is there. A
         folder that is named is used for every encoder and kept. ``False``: nothing is kept.
     overwrite
-        Also replace an entry of ``obsm`` that this function did not write.
+        Also replace an entry of ``obsm`` that this function did not write, imported embeddings included.
     %(table_key)s
     %(library_key)s
     %(show_progress_bar)s
