@@ -29,6 +29,9 @@ BUILDERS = {
 }
 """File and function that build the network of a card, without weights: from normalized tiles (n, 3, px, px) to (n, dim)."""
 
+FEW = 4
+"""Tiles that are computed in float32 at once where half precision overflowed: twice as large, on a device that may be full."""
+
 
 class Network:
     """A network on a device, in a precision. Made by :func:`load_network`.
@@ -147,10 +150,10 @@ class Network:
 
         self.module.to(torch.float32)
         try:
-            values: NDArray[np.float32] = self._forward(tiles, torch.float32).cpu().numpy()
+            parts = [tiles[start : start + FEW] for start in range(0, len(tiles), FEW)]
+            return np.concatenate([self._forward(part, torch.float32).cpu().numpy() for part in parts])
         finally:
             self.module.to(self.dtype)
-        return values
 
     def _warn_of_overflow(self) -> None:
         if not self._warned:
