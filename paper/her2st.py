@@ -67,7 +67,7 @@ def one_run(adata: Any, split: str, encoder: str, learner: str, seed: int = 0) -
     )
     seconds = time.perf_counter() - start
     test.uns["histodecon"]["regressor"] = train.uns["histodecon"]["regressor"]
-    hd.tl.predict_abundance(test)
+    hd.tl.predict_abundance(test, background="keep")  # every measured spot is scored
     common = {"split": split, "encoder": encoder, "learner": learner, "seed": seed}
     by_patient = evaluated(test, "patient")
     patient = str(test.obs["patient"].iloc[0])
@@ -102,7 +102,7 @@ def shuffled(adata: Any, split: str, learner: str, seed: int) -> float:
         device="cpu",
         show_progress_bar=False,
     )
-    hd.tl.predict_abundance(test, model)
+    hd.tl.predict_abundance(test, model, background="keep")
     table = evaluated(test, "patient")
     return float(table.loc[(str(test.obs["patient"].iloc[0]), "mean"), "cc"])
 

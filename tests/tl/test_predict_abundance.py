@@ -122,3 +122,27 @@ def test_joined_slides_keep_their_records_when_asked(trained) -> None:
     with pytest.raises(hd.MissingKeyError, match="uns_merge"):
         hd.tl.predict_abundance(plain, model)
     hd.tl.predict_abundance(ad.concat([adata, adata], index_unique="-", uns_merge="same"), model)
+
+
+def test_spots_without_tissue_get_no_prediction(trained) -> None:  # BI-41
+    adata, model = trained
+    hd.tl.predict_abundance(adata, model)
+    everywhere = adata.obsm["predicted_abundance"].to_numpy()
+    assert table_record(adata, "predicted_abundance")["n_background"] == 0
+    adata.obs["in_tissue_tile"] = np.arange(adata.n_obs) % 5 != 0
+    glass = ~adata.obs["in_tissue_tile"].to_numpy()
+    with pytest.warns(hd.DroppedSpotsWarning, match=rf"BI-41.*{glass.sum()} of {adata.n_obs} spots.*background="):
+        hd.tl.predict_abundance(adata, model)
+    values = adata.obsm["predicted_abundance"].to_numpy()
+    assert np.isnan(values[glass]).all()
+    np.testing.assert_array_equal(values[~glass], everywhere[~glass])
+    hd.tl.predict_abundance(adata, model, background="zero", key_added="zero")
+    assert not adata.obsm["zero"].to_numpy()[glass].any()
+    hd.tl.predict_abundance(adata, model, background="keep", key_added="kept")
+    np.testing.assert_array_equal(adata.obsm["kept"].to_numpy(), everywhere)
+    record = table_record(adata, "kept")
+    assert (record["background"], record["n_background"]) == ("keep", glass.sum())
+    before = state_of(adata)
+    with pytest.raises(hd.InputError, match=r"BI-41.*nan, zero, keep"):
+        hd.tl.predict_abundance(adata, model, background="white")
+    assert state_of(adata) == before

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 from histodecon._core import (
     UNRECORDED,
+    DroppedSpotsWarning,
     InputError,
     Key,
     MissingKeyError,
@@ -30,6 +32,8 @@ from histodecon.tl._training_data import read_embeddings
 if TYPE_CHECKING:
     from anndata import AnnData
 
+BACKGROUNDS = ("nan", "zero", "keep")
+
 
 @doc
 def predict_abundance(
@@ -37,6 +41,7 @@ def predict_abundance(
     model: AbundanceRegressor | str | os.PathLike[str] | None = None,
     *,
     use_rep: str | Sequence[str] | None = None,
+    background: Literal["nan", "zero", "keep"] = "nan",
     key_added: str = Key.obsm.PREDICTED,
     copy: bool = False,
 ) -> AnnData | None:
@@ -49,6 +54,9 @@ def predict_abundance(
         A regressor, or the path of its file. By default the one that ``train_regressor`` kept in this ``adata``.
     use_rep
         Key or keys of ``obsm``, in the order of training; by default those the model was trained on.
+    background
+        What to write for spots whose tile holds no tissue, ``obs["in_tissue_tile"]`` False: ``"nan"``, ``"zero"``, or with
+        ``"keep"`` what the model makes of glass. Without this column every spot is predicted.
     %(key_added)s
     %(copy)s
 
@@ -65,13 +73,18 @@ def predict_abundance(
     IntegrityError
         The model file is damaged.
     InputError
-        Embeddings are not finite.
+        Embeddings are not finite, or ``background`` is unknown.
+
+    Warns
+    -----
+    DroppedSpotsWarning
+        Some spots hold no tissue and got no prediction.
 
     Notes
     -----
-    Writes ``obsm[key_added]``, a DataFrame (n_obs, n_types) on the scale of the training targets, finite and not negative;
-    rows of proportions sum to 1. Its record in ``uns["histodecon"]["tables"][key_added]`` holds ``kind``, ``unit``,
-    ``model_sha256``, ``learner`` and ``use_rep``.
+    Writes ``obsm[key_added]``, a DataFrame (n_obs, n_types) on the scale of the training targets, finite and not negative
+    but for spots without tissue; rows of proportions sum to 1. Its record in ``uns["histodecon"]["tables"][key_added]`` holds ``kind``, ``unit``,
+    ``model_sha256``, ``learner``, ``use_rep``, ``background`` and ``n_background``.
 
     Examples
     --------
@@ -88,20 +101,47 @@ def predict_abundance(
     require_spots(adata)
     require_unique_names(adata)
     require_safe_key(key_added, "key_added")
+    if background not in BACKGROUNDS:
+        msg = f"`background` is one of {', '.join(BACKGROUNDS)}, not {background!r}"
+        raise InputError(msg, fix='`background="nan"`', code="BI-41")
     regressor = _find(adata, model)
     keys = [record.key for record in regressor.encoders_] if use_rep is None else use_rep
     X, records = read_embeddings(adata, keys)
     _require_records(regressor.encoders_, records)
     regressor.check_encoders(records)
-    table = pd.DataFrame(regressor.predict(X), index=adata.obs_names, columns=list(regressor.cell_types_))
+    values = regressor.predict(X)
+    glass = _without_tissue(adata)
+    if background != "keep":
+        values[glass] = np.nan if background == "nan" else 0.0
+    table = pd.DataFrame(values, index=adata.obs_names, columns=list(regressor.cell_types_))
     record = {
+        "background": background,
+        "n_background": int(glass.sum()),
         "model_sha256": digest(regressor.to_bytes()),
         "learner": regressor.learner,
         "use_rep": np.array([record.key for record in records], dtype=object),
     }
     out = adata.copy() if copy else adata
     write_table(out, key_added, table, kind=regressor.kind_, record=record)
+    if background == "nan" and glass.any():
+        _warn_background(adata, glass)
     return out if copy else None
+
+
+def _without_tissue(adata: AnnData) -> np.ndarray:
+    if Key.obs.IN_TISSUE_TILE not in adata.obs:
+        return np.zeros(adata.n_obs, dtype=bool)
+    return ~adata.obs[Key.obs.IN_TISSUE_TILE].to_numpy(dtype=bool)
+
+
+def _warn_background(adata: AnnData, glass: np.ndarray) -> None:
+    warnings.warn(
+        f"[HD-BI-41] {int(glass.sum())} of {adata.n_obs} spots hold no tissue and got NaN: "
+        f'{first_names(adata.obs_names[glass])}. obs["{Key.obs.IN_TISSUE_TILE}"] tells them apart; '
+        '`background="keep"` predicts them all the same.',
+        DroppedSpotsWarning,
+        stacklevel=4,
+    )
 
 
 def _find(adata: AnnData, model: AbundanceRegressor | str | os.PathLike[str] | None) -> AbundanceRegressor:
