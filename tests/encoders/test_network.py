@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,9 +15,9 @@ from tiny_networks import DIM, LOADERS, PX, Loud, tiny_card
 from histodecon import FallbackWarning, InputError, ModelMismatchError
 from histodecon.encoders import EncoderCard, load_encoder
 from histodecon.encoders import _network as networks
-from histodecon.encoders._network import Network, build_network, choose_dtype
+from histodecon.encoders._network import Network, build_network
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+CPU = torch.device("cpu")
 HALVES = ("bfloat16", "float16")
 
 
@@ -120,24 +119,6 @@ def test_half_precision_is_near_and_another_recipe(card, tiles, dtype):
     assert half.dtype == dtype == half.card.recipe()["dtype"]
     assert half.fingerprint != full.fingerprint
     assert {str(value.dtype) for value in half.network.module.parameters()} == {f"torch.{dtype}"}
-
-
-def test_precision_by_device_and_card(tmp_path, monkeypatch):
-    card = tiny_card("torch", tmp_path)
-    plain = replace(card, safe_dtypes=())
-    monkeypatch.setattr(networks, "_is_native", lambda _: True)
-    assert choose_dtype(card, CUDA) == "bfloat16"
-    assert choose_dtype(plain, CUDA) == choose_dtype(card, CPU) == choose_dtype(card, torch.device("mps")) == "float32"
-    monkeypatch.setattr(networks, "_is_native", lambda dtype: dtype != "bfloat16")
-    assert choose_dtype(card, CUDA) == "float16"
-    assert choose_dtype(replace(card, safe_dtypes=("bfloat16",)), CUDA) == "float32"
-    assert choose_dtype(card, CUDA, "float32") == "float32"
-    with pytest.raises(InputError, match=r"BI-51.*not computed in float16.*allows float32\b"):
-        load_encoder(plain, precision="float16")
-    with pytest.raises(InputError, match=r"BI-51.*precision 'fp16' is unknown"):
-        load_encoder(card, precision="fp16")
-    with pytest.raises(InputError, match=r"BI-51.*is a function"):
-        load_encoder("color_stats", precision="bfloat16")
 
 
 def _loud(tmp_path) -> EncoderCard:

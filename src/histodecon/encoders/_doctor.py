@@ -14,7 +14,7 @@ from histodecon.encoders._card import NETWORKS, EncoderCard
 from histodecon.encoders._estimate import estimate
 from histodecon.encoders._hub import HubFile, cached_weights, find_on_hub
 from histodecon.encoders._local_weights import local_weights
-from histodecon.encoders._network import choose_dtype
+from histodecon.encoders._precision import choose_dtype
 from histodecon.encoders._registry import registered
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histodecon._core import FallbackWarning, InputError
-from histodecon.encoders._card import HALF_DTYPES, EncoderCard
+from histodecon.encoders._card import EncoderCard
 from histodecon.encoders._hub import fetch_weights
 from histodecon.encoders._normalization import normalized
+from histodecon.encoders._precision import choose_dtype
 from histodecon.encoders._weights import load_strictly, read_state
 
 if TYPE_CHECKING:
@@ -255,51 +256,6 @@ def build_network(card: EncoderCard) -> torch.nn.Module:
     finally:
         torch.set_default_dtype(default)
     return module.eval()
-
-
-def choose_dtype(card: EncoderCard, device: torch.device, precision: str = "auto") -> str:
-    """Choose what an encoder is computed in.
-
-    Parameters
-    ----------
-    card
-        Its card.
-    device
-        Where it is computed.
-    precision
-        ``"auto"``: the first of the card's ``safe_dtypes`` that a CUDA device has, float32 where it names none and on other
-        devices. Or ``"float32"``, ``"bfloat16"``, ``"float16"``.
-
-    Returns
-    -------
-    The name of the dtype.
-
-    Raises
-    ------
-    InputError
-        The precision is unknown, or the card does not allow it.
-    """
-    if precision == "auto":
-        if device.type != "cuda":
-            return "float32"
-        return next((dtype for dtype in card.safe_dtypes if _is_native(dtype)), "float32")
-    if precision not in ("float32", *HALF_DTYPES):
-        msg = f"The precision {precision!r} is unknown"
-        fix = f'use "auto", "float32", {" or ".join(repr(name) for name in HALF_DTYPES)}'.replace("'", '"')
-        raise InputError(msg, fix=fix, code="BI-51")
-    if precision in HALF_DTYPES and precision not in card.safe_dtypes:
-        allowed = ", ".join(("float32", *card.safe_dtypes))
-        msg = f"Encoder {card.name!r} is not computed in {precision}"
-        why = "its card does not say that its embeddings survive it"
-        fix = f'`precision="auto"`, or at your own risk `dataclasses.replace(card, safe_dtypes=("{precision}",))`'
-        raise InputError(msg, where=f"its card allows {allowed}", why=why, fix=fix, code="BI-51")
-    return precision
-
-
-def _is_native(dtype: str) -> bool:
-    import torch
-
-    return dtype != "bfloat16" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _name(dtype: torch.dtype) -> str:
