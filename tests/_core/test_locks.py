@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import histodecon as hd
-from histodecon._core import locked
+from histodecon._core import alone, locked, present
 
 
 def _hold(path: str, taken: multiprocessing.synchronize.Event) -> None:
@@ -78,3 +78,28 @@ def test_an_error_inside_gives_the_lock_back(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         with locked(tmp_path / "a.lock"):
             pass
+
+
+def test_who_else_is_present_is_known_while_it_lives(tmp_path: Path) -> None:
+    def stay(ready: multiprocessing.synchronize.Event) -> None:
+        with present(tmp_path / "store"):
+            ready.set()
+            time.sleep(60)
+
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    process = context.Process(target=stay, args=(ready,))
+    process.start()
+    assert ready.wait(20)
+    with present(tmp_path / "store"):
+        assert not alone(tmp_path / "store")
+        process.kill()
+        process.join()
+        assert alone(tmp_path / "store")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_can_be_written_nobody_is_known(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with present(tmp_path / "file" / "store"):
+        assert alone(tmp_path / "file" / "store")

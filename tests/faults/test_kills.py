@@ -125,7 +125,81 @@ def test_two_processes_share_one_slide_without_a_tear(tmp_path: Path) -> None:
     assert encoder.seen.value <= adata.n_obs + 3 * 8  # nothing was done twice
 
 
-@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, -signal.SIGTERM)])
+def test_two_processes_share_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from histodecon.pp import _shard_cache
+
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(_shard_cache, "_users_cache", lambda: cache)
+    (adata, pictures), encoder = slides(1500), hd.encoders.load_encoder(network_card(tmp_path))
+    encoded, start = FORK.Value("q", 0), encoder.network.start
+
+    def slow(tiles: np.ndarray) -> Any:
+        with encoded.get_lock():
+            encoded.value += len(tiles)
+        time.sleep(len(tiles) * 4e-4)
+        return start(tiles)
+
+    monkeypatch.setattr(encoder.network, "start", slow)
+
+    def work() -> None:
+        hd.pp.embed_tiles(adata, encoder, image=pictures, show_progress_bar=False)
+
+    other = in_a_child(work)
+    while not finished(cache):
+        time.sleep(0.005)
+    with pytest.warns(hd.HistodeconWarning, match=rf"FI-11.*Process {other.pid}"):
+        work()
+    other.join()
+    assert other.exitcode == 0
+    assert encoded.value == adata.n_obs  # the one that waited took over what the other had done
+    assert list(cache.iterdir()) == []  # and the last one removed it
+
+
+def test_a_signal_is_heard_while_a_batch_computes(tmp_path: Path) -> None:
+    import threading
+
+    adata, pictures = slides(600)
+    before, started = state_of(adata), threading.Event()
+
+    def long(tiles: np.ndarray) -> np.ndarray:
+        if finished(tmp_path):
+            started.set()
+            threading.Event().wait(4)  # deaf, as a large network in one batch
+        return tiles.mean(axis=(1, 2))
+
+    long.input_px, sent = SIDE, []
+
+    def stop() -> None:
+        started.wait(20)
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM") as caught:
+        embed(adata, pictures, long, tmp_path)
+    assert time.monotonic() - sent[0] < 1
+    assert state_of(adata) == before
+    assert "1 of 3 shards" in caught.value.__notes__[0]
+
+
+def test_a_function_that_was_changed_a_little_is_another(tmp_path: Path) -> None:
+    adata, pictures = slides(300)
+
+    def brightness(factor: float) -> Callable[[np.ndarray], np.ndarray]:
+        def encoder(tiles: np.ndarray) -> np.ndarray:
+            return factor * tiles.mean(axis=(1, 2))
+
+        encoder.input_px = SIDE
+        return encoder
+
+    embed(adata, pictures, brightness(1), tmp_path)
+    first = adata.obsm["X_e"].copy()
+    embed(adata, pictures, brightness(1.0001), tmp_path)  # to three digits its answers are the same
+    np.testing.assert_allclose(adata.obsm["X_e"], first * 1.0001, rtol=1e-6)
+    assert not np.array_equal(adata.obsm["X_e"], first)
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, 1)])
 def test_signals_end_the_run_at_once_and_keep_the_shards(tmp_path: Path, sign: int, code: int) -> None:
     adata, pictures = slides(3000)
     child = in_a_child(lambda: embed(adata, pictures, Slow(0.2), tmp_path))
@@ -302,5 +376,6 @@ def test_each_encoder_can_see_its_own_field(tmp_path: Path) -> None:
     np.testing.assert_array_equal(own.obsm["X_tiny"], adata.obsm["X_tiny"])
     records = [one.uns["histodecon"]["embeddings"]["X_tiny"] for one in (adata, own)]
     assert records[0]["fingerprint"] == records[1]["fingerprint"]
+    assert "mpp" not in records[0]  # in µm, though the tiles of the table are in pixels
     with pytest.raises(hd.InputError, match="field_of_view"):
         hd.pp.embed_tiles(adata, card, image=pictures, field_of_view="wide")

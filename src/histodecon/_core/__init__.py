@@ -45,9 +45,10 @@ from histodecon._core._errors import (
 )
 from histodecon._core._files import write_atomic
 from histodecon._core._image_sources import ImageSource, element_source, image_source
+from histodecon._core._interruption import interruptible
 from histodecon._core._keys import Key, is_safe_key, safe_key
 from histodecon._core._lazy import lazy_attributes
-from histodecon._core._locks import locked
+from histodecon._core._locks import alone, locked, present
 from histodecon._core._optional import declare_vision_operators, import_optional, import_timm
 from histodecon._core._registry import add_card, cards_table, closest_names, find_cards
 from histodecon._core._results import note_where_results_go

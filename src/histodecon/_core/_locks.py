@@ -6,9 +6,10 @@ import json
 import os
 import socket
 import time
+import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import filelock
 
 LOOK_AGAIN_S = 0.2
+SIGN = ".present"
 
 
 @contextmanager
@@ -58,6 +60,62 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def present(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Be known, inside a ``with`` block, as somebody who needs what lies at a place; see :func:`alone`.
+
+    Parameters
+    ----------
+    path
+        The place. A file beside it, locked while this process lives, is the sign.
+
+    Yields
+    ------
+    Nothing; where the file system does not let files be made or locked, nobody is known.
+    """
+    import filelock
+
+    place = Path(path)
+    sign = place.with_name(f"{place.name}.{uuid.uuid4().hex}{SIGN}")
+    lock = filelock.FileLock(str(sign))
+    with suppress(OSError, NotImplementedError, filelock.Timeout):
+        lock.acquire(timeout=0)
+    try:
+        yield
+    finally:
+        lock.release()
+        with suppress(OSError):
+            sign.unlink(missing_ok=True)
+
+
+def alone(path: str | os.PathLike[str]) -> bool:
+    """Tell whether nobody else needs what lies at a place. Signs of the dead are removed.
+
+    Parameters
+    ----------
+    path
+        The place, as in :func:`present`, inside of whose block this is asked.
+
+    Returns
+    -------
+    Whether at most one is present.
+    """
+    import filelock
+
+    place, others = Path(path), 0
+    for sign in place.parent.glob(f"{place.name}.*{SIGN}"):
+        lock = filelock.FileLock(str(sign))
+        try:
+            lock.acquire(timeout=0)
+        except (filelock.Timeout, OSError, NotImplementedError):
+            others += 1
+            continue
+        lock.release()
+        with suppress(OSError):
+            sign.unlink(missing_ok=True)
+    return others <= 1
 
 
 def _acquire(lock: filelock.BaseFileLock, path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +139,17 @@ class ShardStore:
             fix = "name another one, `cache_dir=`, or go without: `cache_dir=False`"
             raise StoreError(msg, where=f"{self.folder}: {error.strerror or error}", fix=fix, code="FI-07") from error
 
+    @property
+    def lock(self) -> Path:
+        """Path of the lock that whoever writes holds."""
+        return self.folder.with_suffix(".lock")
+
     def remove(self) -> None:
-        """Remove the folder with all parts; what cannot be removed stays."""
+        """Remove the folder with all parts, and its lock; what cannot be removed stays."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        for path in (self.lock, self.lock.with_suffix(".holder")):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def _name(number: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from histodecon import images
-from histodecon._core import InputError, first_names
+from histodecon._core import InputError, first_names, interruptible
 from histodecon.encoders import Encoder
 from histodecon.pp._passes import SHARD, Pass
 from histodecon.pp._shard_cache import ShardCache
@@ -54,14 +54,33 @@ def run_passes(
     For each encoder float32 (n_obs, dim).
     """
     values = [np.empty((len(names), one.dim), dtype=np.float32) for one in loaded]
-    for at, plan in enumerate(passes):
-        everything = set(range(plan.n_shards))
-        missing = {i: everything - cache.read(at, i, values[i], tick) for i in plan.of}
-        for number in _encode_missing(plan, missing, loaded, values, names, batch_size, tick):
-            for i in plan.of:
-                if number in missing[i]:
-                    cache.save(at, i, number, values[i][plan.rows[plan.shard(number)]])
+    with interruptible() as call:
+        for at, plan in enumerate(passes):
+            everything = set(range(plan.n_shards))
+            missing = {i: everything - cache.read(at, i, values[i], tick) for i in plan.of}
+            for number in _encode_missing(plan, missing, loaded, values, names, batch_size, tick, call):
+                for i in plan.of:
+                    if number in missing[i]:
+                        cache.save(at, i, number, values[i][plan.rows[plan.shard(number)]])
     return values
+
+
+def tiles_at_once(encoders: Sequence[Encoder], batch_size: int | None) -> int:
+    """Say how many tiles are cut before they are encoded.
+
+    Parameters
+    ----------
+    encoders
+        The encoders that read them.
+    batch_size
+        Tiles encoded at once.
+
+    Returns
+    -------
+    The number; divides a shard.
+    """
+    on_cpu = all(one.device == "cpu" for one in encoders) and (batch_size or 0) <= STREAMED
+    return STREAMED if on_cpu else SHARD
 
 
 def stream_shards(plan: Pass, shards: Sequence[int], *, streamed: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -103,17 +122,18 @@ def _encode_missing(
     names: pd.Index,
     batch_size: int | None,
     tick: Tick,
+    call: Callable[..., np.ndarray],
 ) -> Iterator[int]:
     """Encode what some encoder misses; yield each shard that is complete."""
     shards = sorted(set().union(*missing.values()))
     if not shards:
         return
-    on_cpu = all(loaded[i].device == "cpu" for i in plan.of) and (batch_size or 0) <= STREAMED
-    for number, places, tiles in stream_shards(plan, shards, streamed=STREAMED if on_cpu else SHARD):
+    streamed = tiles_at_once([loaded[i] for i in plan.of], batch_size)
+    for number, places, tiles in stream_shards(plan, shards, streamed=streamed):
         rows = plan.rows[places]
         for i in plan.of:
             if number in missing[i]:
-                values[i][rows] = encode_finite(loaded[i], tiles, batch_size, names[rows])
+                values[i][rows] = call(encode_finite, loaded[i], tiles, batch_size, names[rows])
                 tick(len(rows))
         if places[-1] + 1 == plan.shard(number).stop:
             yield number

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from histodecon._core import FallbackWarning, ShardStore, StoreError, locked
+from histodecon._core import FallbackWarning, ShardStore, StoreError, alone, locked, present
 from histodecon.encoders import Encoder
 from histodecon.pp._passes import SHARD, Pass
 
@@ -130,9 +130,13 @@ def shard_cache(
     stores = {} if cache_dir is False else _stores(folder, passes, loaded, every=named)
     with ExitStack() as stack:
         try:
-            for store in sorted(stores.values(), key=lambda one: one.folder):  # two processes take them in one order
+            inorder = sorted(stores.values(), key=lambda one: one.folder)  # two processes take them in one order
+            for store in inorder:
                 store.create()
-                stack.enter_context(locked(store.folder.with_suffix(".lock")))
+                stack.enter_context(present(store.folder))
+            for store in inorder:
+                stack.enter_context(locked(store.lock))
+                store.create()  # who held the lock may have removed it, if it did not see us come
         except StoreError as error:
             if named:
                 raise
@@ -147,7 +151,8 @@ def shard_cache(
             raise
         if not named:
             for store in cache.stores.values():
-                store.remove()
+                if alone(store.folder):  # else the last one removes it
+                    store.remove()
 
 
 def _stores(
