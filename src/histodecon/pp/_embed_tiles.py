@@ -194,10 +194,10 @@ def embed_tiles(
         show_progress_bar=show_progress_bar,
     )
     facts: dict[str, Any] = {"sources": {slide.key: slide.digest() for slide in slides}}
-    if scales:
-        facts["mpp"] = scales
     for one, key, matrix in zip(loaded, keys, values, strict=True):
-        write_embedding(adata, key, matrix, _record(one, stated_field(slides[0], one, field_of_view)) | facts)
+        field = stated_field(slides[0], one, field_of_view)
+        in_pixels = {"mpp": scales} if scales and field.endswith("px") else {}
+        write_embedding(adata, key, matrix, _record(one, field) | facts | in_pixels)
     return data if copy else None
 
 
