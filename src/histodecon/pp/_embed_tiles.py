@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from histodecon._core import (
 )
 from histodecon.encoders import load_encoder
 from histodecon.pp._passes import ENCODER_FIELD, Pass, plan_passes, stated_field
+from histodecon.pp._run_on_cluster import require_client, run_on_cluster
 from histodecon.pp._run_passes import run_passes
 from histodecon.pp._shard_cache import shard_cache
 from histodecon.pp._tile_stream import (
@@ -37,6 +39,7 @@ from histodecon.pp._tile_stream import (
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+    from distributed import Client
     from spatialdata import SpatialData
 
     from histodecon.encoders import Encoder, EncoderCard
@@ -61,6 +64,7 @@ def embed_tiles(
     precision: str = "auto",
     field_of_view: Literal["tile", "encoder"] = "tile",
     cache_dir: str | os.PathLike[str] | bool | None = None,
+    client: Client | None = None,
     overwrite: bool = False,
     table_key: str = Key.element.TABLE,
     library_key: str = Key.obs.LIBRARY,
@@ -101,6 +105,10 @@ def embed_tiles(
         call finds them and goes on: at most the shards in flight are computed again, and the result is the same to the
         last bit. Default: a folder in the user's cache, for encoders that have weights, emptied when the result is there. A
         folder that is named is used for every encoder and kept. ``False``: nothing is kept.
+    client
+        Client of dask.distributed (extra ``distributed``): its workers share the shards of all slides among them, each loads
+        an encoder once, and the work of a worker that dies goes to the others. This process keeps the shards. Images and
+        local weights are read by the workers, under the same paths; an image in memory is sent to all of them.
     overwrite
         Also replace an entry of ``obsm`` that this function did not write, imported embeddings included.
     %(table_key)s
@@ -124,6 +132,10 @@ def embed_tiles(
     InputError
         The encoder is unknown; it answers with NaN or the same for every spot; the image is not the one that was tiled;
         slides were tiled to different sizes; a key is taken.
+    ResourceError
+        There is not enough memory for a single tile; or the workers of a cluster died again and again.
+    MissingDependencyError
+        A package of an extra is not installed.
     UnsafeFileError
         A weight file could run code when opened.
     ModelMismatchError
@@ -178,6 +190,8 @@ def embed_tiles(
     if batch_size is not None and (int(batch_size) != batch_size or batch_size < 1):
         msg = f"`batch_size` must be a whole number above 0, not {batch_size}"
         raise InputError(msg, fix="leave it out: `batch_size=None`", code="BI-72")
+    if client is not None:
+        require_client(client)
     slides = find_slides(data, adata, image=image, image_key=image_key, library_key=library_key)
     require_same_field(slides)
     scales = scales_of_pixels(slides)
@@ -191,6 +205,7 @@ def embed_tiles(
         adata.obs_names,
         cache_dir=cache_dir,
         batch_size=batch_size,
+        client=client,
         show_progress_bar=show_progress_bar,
     )
     facts: dict[str, Any] = {"sources": {slide.key: slide.digest() for slide in slides}}
@@ -250,6 +265,7 @@ def _embed(
     *,
     cache_dir: str | os.PathLike[str] | bool | None,
     batch_size: int | None,
+    client: Client | None,
     show_progress_bar: bool,
 ) -> list[np.ndarray]:
     from tqdm.auto import tqdm
@@ -260,7 +276,8 @@ def _embed(
         tqdm(total=total, desc=what, unit="tile", disable=not show_progress_bar) as bar,
         shard_cache(passes, loaded, cache_dir=cache_dir) as cache,
     ):
-        values = run_passes(passes, loaded, cache, names, batch_size=batch_size, tick=bar.update)
+        run = run_passes if client is None else partial(run_on_cluster, client=client)
+        values = run(passes, loaded, cache, names, batch_size=batch_size, tick=bar.update)
         for one, matrix in zip(loaded, values, strict=True):
             _require_alive(one, matrix)
     return values
