@@ -24,7 +24,7 @@ from histodecon._core import (
     uns_branch,
     write_embedding,
 )
-from histodecon.encoders import load_encoder
+from histodecon.pp._load_encoders import load_encoders
 from histodecon.pp._passes import ENCODER_FIELD, Pass, plan_passes, stated_field
 from histodecon.pp._run_on_cluster import require_client, run_on_cluster
 from histodecon.pp._run_passes import run_passes
@@ -195,7 +195,7 @@ def embed_tiles(
     slides = find_slides(data, adata, image=image, image_key=image_key, library_key=library_key)
     require_same_field(slides)
     scales = scales_of_pixels(slides)
-    loaded = _load(encoder, weights, {"device": device, "precision": precision})
+    loaded = load_encoders(encoder, weights, {"device": device, "precision": precision})
     keys = _keys(adata, loaded, key_added, overwrite=overwrite)
     require_same_images(slides)
     passes = plan_passes(slides, loaded, field_of_view)
@@ -214,25 +214,6 @@ def embed_tiles(
         in_pixels = {"mpp": scales} if scales and field.endswith("px") else {}
         write_embedding(adata, key, matrix, _record(one, field) | facts | in_pixels)
     return data if copy else None
-
-
-def _load(encoder: Any, weights: Any, how: Mapping[str, str]) -> list[Encoder]:
-    wanted = list(encoder) if isinstance(encoder, (list, tuple)) else [encoder]
-    if not wanted:
-        msg = "No encoder is named"
-        raise InputError(msg, fix='name one: `embed_tiles(data, "color_stats")`', code="BI-51")
-    paths = dict(weights) if isinstance(weights, Mapping) else {}
-    if weights is not None and not paths:
-        if len(wanted) > 1:
-            msg = f"One weight file was given for {len(wanted)} encoders"
-            raise InputError(msg, fix="hand in one for each: `weights={name: path, ...}`", code="BI-85")
-        return [load_encoder(wanted[0], weights=weights, **how)]
-    names = [str(getattr(one, "name", one)) for one in wanted]
-    unused = [name for name in paths if name not in names]
-    if unused:
-        msg = f"Weights were given for encoders that are not named: {first_names(unused)}"
-        raise InputError(msg, where=f"named are {first_names(names)}", fix="check the spelling", code="BI-51")
-    return [load_encoder(one, weights=paths.get(name), **how) for one, name in zip(wanted, names, strict=True)]
 
 
 def _keys(
