@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from histodecon.stats._agreement import AGREEMENT_CONVENTIONS, agreement_table, map_agreement
 from histodecon.stats._lattice import on_lattice
-from histodecon.stats._moran import MoranResult, morans_r, pool_morans_r
+from histodecon.stats._moran import MoranResult, morans_r
 from histodecon.stats._null import benjamini_hochberg
+from histodecon.stats._pool import AcrossSlides, across_slides, pool_morans_r
 from histodecon.stats._scores import (
     jsd_per_spot,
     jsd_per_type,
@@ -28,8 +29,10 @@ from histodecon.stats._weights import SpatialSums, gaussian_sums
 __all__ = [
     "AGREEMENT_CONVENTIONS",
     "MORAN_METHODS",
+    "AcrossSlides",
     "MoranResult",
     "SpatialSums",
+    "across_slides",
     "agreement_table",
     "benjamini_hochberg",
     "gaussian_sums",

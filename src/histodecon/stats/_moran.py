@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histodecon.stats._columns import unit_columns
-from histodecon.stats._null import benjamini_hochberg, cross_variance, permutation_p, self_moments
+from histodecon.stats._null import cross_variance, family_wise_q, permutation_p, self_moments, two_sided
+from histodecon.stats._smooth_null import SMOOTH_MIN_SPOTS, smooth_null, student_p
 from histodecon.stats._sums import METHODS, spatial_sums
 from histodecon.stats._weights import SpatialSums
 
@@ -44,6 +44,8 @@ class MoranResult:
         Why values are missing for every pair; empty when they are not.
     method
         How the weights were summed.
+    effective_n
+        With ``null="smooth"``, how many independent spots a pair of types is worth; else None.
     """
 
     r: NDArray[np.float64]
@@ -57,6 +59,7 @@ class MoranResult:
     neighbors: float
     reason: str = ""
     method: str = ""
+    effective_n: NDArray[np.float64] | None = None
 
 
 def morans_r(
@@ -66,6 +69,7 @@ def morans_r(
     *,
     y: ArrayLike | None = None,
     include_self: bool = True,
+    null: Literal["shuffled", "smooth"] = "shuffled",
     permutations: int = 0,
     random_state: int = 0,
     method: Literal["auto", "blocks", "lattice", "fft", "near"] = "auto",
@@ -86,10 +90,13 @@ def morans_r(
         Second table of the same spots, shape (n, L); by default ``x`` against itself.
     include_self
         Whether a spot is its own neighbor with weight 1.
+    null
+        What R is compared with. ``"shuffled"``: values without any order in space. ``"smooth"``: two types that are each as
+        smooth in space as they are, but independent of each other.
     permutations
         0: p from the exact null variance and the normal distribution. Else p from this many shuffles.
     random_state
-        Seed of the shuffles.
+        Seed of the shuffles, or of the random signs that estimate traces for the smooth null.
     method
         ``"blocks"``, the plain reference, sums over all pairs of spots in tiles. ``"lattice"``: two banded matrix products,
         one along each axis, for spots on a rectangular lattice with or without empty sites, such as squares, the hexagons
@@ -131,6 +138,7 @@ def morans_r(
         msg = f"x, y and coords must have the same number of rows, got {len(u)}, {len(v)} and {len(points)}"
         raise ValueError(msg)
     _check_options(length, permutations, method, precision, block_size)
+    _check_null(null, permutations, points)
     u, flat_u = unit_columns(u)
     v, flat_v = (u, flat_u) if y is None else unit_columns(v)
     blank = flat_u[:, None] | flat_v[None, :]
@@ -150,61 +158,21 @@ def morans_r(
         r = (r + r.T) / 2
     r[blank] = np.nan
     expected, sd, reason = _null_moments(sums, fourth, blank, same=y is None)
+    effective = None
+    if null == "smooth" and not reason:
+        sd, effective, reason = _smooth_moments(
+            points, u, None if y is None else v, sums, sd, blank, length, include_self=include_self, seed=random_state
+        )
     z = (r - expected) / sd
-    p = _two_sided(z)
+    p = two_sided(z) if effective is None else np.where(np.isnan(effective), two_sided(z), student_p(z, effective))
     if permutations and not reason:
         drawn = permutation_p(sums.product, v, r, n / sums.total, permutations=permutations, random_state=random_state)
         if y is None:
             drawn = np.maximum(drawn, drawn.T)
             np.fill_diagonal(drawn, p.diagonal())
         p = drawn
-    q = _family_wise_q(p, same=y is None)
-    return MoranResult(r, expected, sd, z, p, q, n, float(length), neighbors, reason, used)
-
-
-def pool_morans_r(results: Sequence[MoranResult], *, same: bool = True) -> MoranResult:
-    """Average maps of separate slides, each slide weighted by its number of spots.
-
-    Parameters
-    ----------
-    results
-        Maps of the same types, one a slide; weights never cross slides.
-    same
-        Whether each map is of one table against itself (the diagonal is then a family of its own).
-
-    Returns
-    -------
-    The pooled map. A slide where a type has no variance is left out of that type's pairs. The moments are exact for
-    permutations within slides; p is the normal approximation. ``length`` is NaN where the slides differ.
-    """
-    if not results:
-        msg = "nothing to pool: results is empty"
-        raise ValueError(msg)
-    r = np.stack([result.r for result in results])
-    n = np.array([result.n for result in results], dtype=np.float64)
-    weight = np.where(np.isnan(r), 0.0, n[:, None, None])
-    total = weight.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = weight / total
-    pooled_r, expected = (_share_sum(share, stack) for stack in (r, np.stack([result.expected for result in results])))
-    sd = np.sqrt(_share_sum(share**2, np.stack([result.sd**2 for result in results])))
-    z = (pooled_r - expected) / sd
-    p = _two_sided(z)
-    lengths = {result.length for result in results}
-    neighbors = float(np.average([result.neighbors for result in results], weights=np.maximum(n, 1)))
-    reason = "" if np.isfinite(pooled_r).any() else results[0].reason or "no slide has two types with variance"
-    return MoranResult(
-        pooled_r,
-        expected,
-        sd,
-        z,
-        p,
-        _family_wise_q(p, same=same),
-        int(n.sum()),
-        lengths.pop() if len(lengths) == 1 else np.nan,
-        neighbors,
-        reason,
-    )
+    q = family_wise_q(p, same=y is None)
+    return MoranResult(r, expected, sd, z, p, q, n, float(length), neighbors, reason, used, effective)
 
 
 def _gram(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -215,11 +183,6 @@ def _gram(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float6
     for start in range(0, len(a), _ROWS):
         out += a[start : start + _ROWS].T @ b[start : start + _ROWS]
     return out
-
-
-def _share_sum(share: NDArray[np.float64], stack: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum over slides with weight; NaN only where a slide that counts is NaN, or none counts."""
-    return np.where(share == 0.0, 0.0, share * stack).sum(axis=0)
 
 
 def _null_moments(
@@ -241,21 +204,31 @@ def _null_moments(
     return expected, sd, ""
 
 
-def _two_sided(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    from scipy.special import ndtr
-
-    return 2.0 * ndtr(-np.abs(z))
-
-
-def _family_wise_q(p: NDArray[np.float64], *, same: bool) -> NDArray[np.float64]:
-    if not same:
-        return benjamini_hochberg(p)
-    upper = np.triu_indices_from(p, k=1)
-    q = np.full(p.shape, np.nan)
-    q[upper] = benjamini_hochberg(p[upper])
-    q.T[upper] = q[upper]
-    np.fill_diagonal(q, benjamini_hochberg(p.diagonal()))
-    return q
+def _smooth_moments(
+    points: NDArray[np.float64],
+    u: NDArray[np.floating],
+    v: NDArray[np.floating] | None,
+    sums: SpatialSums,
+    sd: NDArray[np.float64],
+    blank: NDArray[np.bool_],
+    length: float,
+    *,
+    include_self: bool,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    """Put the smooth null in the place of the shuffled one, save on the diagonal of a map of one table."""
+    n = len(points)
+    if n < SMOOTH_MIN_SPOTS:
+        found, reason = None, f"{n} spots: fewer than {SMOOTH_MIN_SPOTS} do not say how smooth a type is"
+    else:
+        found, reason = smooth_null(points, u, v, length, include_self=include_self, random_state=seed), ""
+    nothing = np.full(sd.shape, np.nan)
+    new, effective = (nothing, nothing.copy()) if found is None else (found.sd * (n / sums.total), found.effective_n)
+    new[blank] = effective[blank] = np.nan
+    if v is None:
+        np.fill_diagonal(new, sd.diagonal())
+        np.fill_diagonal(effective, np.nan)
+    return new, effective, reason
 
 
 def _as_table(values: ArrayLike, name: str) -> NDArray[np.float64]:
@@ -283,6 +256,15 @@ def _check_options(length: float, permutations: int, method: str, precision: str
         raise ValueError(msg)
     if method not in METHODS or precision not in {"float64", "float32"}:
         msg = f"method must be one of {METHODS} and precision 'float64' or 'float32', got {method!r} and {precision!r}"
+        raise ValueError(msg)
+
+
+def _check_null(null: str, permutations: int, points: NDArray[np.float64]) -> None:
+    if null not in {"shuffled", "smooth"}:
+        msg = f"null must be 'shuffled' or 'smooth', got {null!r}"
+        raise ValueError(msg)
+    if null == "smooth" and (permutations or points.shape[1] != 2):
+        msg = "null='smooth' has no permutations and needs coordinates of two dimensions"
         raise ValueError(msg)
 
 

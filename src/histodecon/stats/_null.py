@@ -149,6 +149,47 @@ def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return q
 
 
+def two_sided(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Two-sided p of a standard normal variable.
+
+    Parameters
+    ----------
+    z
+        Its values, any shape.
+
+    Returns
+    -------
+    p of the same shape.
+    """
+    from scipy.special import ndtr
+
+    return 2.0 * ndtr(-np.abs(z))
+
+
+def family_wise_q(p: NDArray[np.float64], *, same: bool) -> NDArray[np.float64]:
+    """Adjust a map of p values, distinct pairs once; the diagonal of a map of one table is a family of its own.
+
+    Parameters
+    ----------
+    p
+        Shape (K, L).
+    same
+        Whether the map is of one table against itself.
+
+    Returns
+    -------
+    q values of the same shape.
+    """
+    if not same:
+        return benjamini_hochberg(p)
+    upper = np.triu_indices_from(p, k=1)
+    q = np.full(p.shape, np.nan)
+    q[upper] = benjamini_hochberg(p[upper])
+    q.T[upper] = q[upper]
+    np.fill_diagonal(q, benjamini_hochberg(p.diagonal()))
+    return q
+
+
 def _double_centered_square(sums: SpatialSums) -> float:
     n = len(sums.row_sums)
     rows = sums.row_sums - sums.total / n  # centered first: Σr² - W²/n without cancellation
