@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import torch
 from tiny_networks import DIM, LOADERS, PX, tiny_card
 
 import histodecon as hd
-from histodecon import InputError
+from histodecon import InputError, ModelMismatchError
 from histodecon.encoders import load_encoder
 from histodecon.encoders._batches import CPU, FUNCTION
 
@@ -92,3 +95,39 @@ def test_an_encoder_is_returned_as_it_is(tmp_path):
     assert load_encoder(encoder) is encoder
     with pytest.raises(InputError, match=r"BI-51.*A list is not an encoder"):
         load_encoder([encoder])
+
+
+@pytest.mark.parametrize("loader", ["timm", "torch"])
+def test_a_network_is_pickled_as_the_way_it_was_loaded(tmp_path, monkeypatch, loader):
+    card = tiny_card(loader, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    local = Path(card.weights_file).relative_to(tmp_path)  # means something in this folder only
+    encoder = load_encoder(dataclasses.replace(card, weights_file=None), weights=local, device="cpu")
+    content = pickle.dumps(encoder)
+    assert len(content) < 4000  # not the weights
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = pickle.loads(content)
+    tiles = np.random.default_rng(0).integers(0, 256, (5, PX, PX, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(again.encode(tiles), encoder.encode(tiles))
+    assert again.card == encoder.card
+
+
+def test_a_pickled_network_keeps_to_its_precision_and_to_its_weights(tmp_path):
+    card = tiny_card("timm", tmp_path, safe_dtypes=("bfloat16",))
+    content = pickle.dumps(load_encoder(card, device="cpu", precision="bfloat16"))
+    assert pickle.loads(content).dtype == "bfloat16"
+    path = Path(card.weights_file)
+    changed = bytearray(path.read_bytes())
+    changed[-1] ^= 1
+    path.write_bytes(changed)
+    with pytest.raises(ModelMismatchError, match="BI-85"):
+        pickle.loads(content)
+
+
+def test_functions_are_pickled_with_their_cards():
+    encoder = load_encoder("color_stats")
+    again = pickle.loads(pickle.dumps(encoder))
+    assert again.card == encoder.card
+    tiles = np.full((2, 224, 224, 3), 200, dtype=np.uint8)
+    np.testing.assert_array_equal(again.encode(tiles), encoder.encode(tiles))
