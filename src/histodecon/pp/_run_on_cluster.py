@@ -182,8 +182,8 @@ def _submitted(
         yield tasks
     finally:
         with suppress(Exception, CancelledError):  # the cluster may be gone
-            if tasks:
-                client.cancel(list(tasks))
+            sent = [content for _, content in pictures.values()]
+            client.cancel([*tasks, *sent, *encoders.values()])  # an error that is looked at holds on to them
             client.run(close_pictures, run, on_error="ignore")
 
 
@@ -210,6 +210,8 @@ def _collect(
                 fix="give each worker more memory, or `batch_size=8`",
                 code="FI-20",
             ) from error
+        finally:
+            future.release()
         take(task, answers, told)
     return lost
 
