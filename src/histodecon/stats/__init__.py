@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from histodecon.stats._agreement import AGREEMENT_CONVENTIONS, agreement_table, map_agreement
 from histodecon.stats._lattice import on_lattice
+from histodecon.stats._local import LocalMoranResult, local_morans_r
 from histodecon.stats._moran import MoranResult, morans_r
 from histodecon.stats._null import benjamini_hochberg
 from histodecon.stats._pool import AcrossSlides, across_slides, pool_morans_r
@@ -30,6 +31,7 @@ __all__ = [
     "AGREEMENT_CONVENTIONS",
     "MORAN_METHODS",
     "AcrossSlides",
+    "LocalMoranResult",
     "MoranResult",
     "SpatialSums",
     "across_slides",
@@ -41,6 +43,7 @@ __all__ = [
     "jsd_per_type",
     "l1_per_type",
     "leave_one_group_out",
+    "local_morans_r",
     "map_agreement",
     "morans_r",
     "morans_r_spatialdm",
