@@ -45,8 +45,8 @@ def cohort() -> tuple[ad.AnnData, dict[str, np.ndarray]]:
     """Two slides of noise in memory, one of them too large for the scheduler, their rows mixed."""
     rng = np.random.default_rng(0)
     names = rng.permutation(np.repeat(["A", "B"], N))
-    adata = ad.AnnData(np.zeros((2 * N, 1), dtype=np.float32), obs=pd.DataFrame({"library_id": names}))
-    adata.obs_names = [f"spot_{i}" for i in range(2 * N)]
+    obs = pd.DataFrame({"library_id": names}, index=[f"spot_{i}" for i in range(2 * N)])
+    adata = ad.AnnData(np.zeros((2 * N, 1), dtype=np.float32), obs=obs)
     adata.obsm["spatial"] = rng.uniform(20, [WIDTH - 20, HEIGHT - 20], (2 * N, 2))
     pictures = {
         "A": rng.integers(60, 220, (HEIGHT, WIDTH, 3), dtype=np.uint8),
@@ -279,7 +279,8 @@ def test_workers_that_die_again_and_again(client, cohort, monkeypatch) -> None:
     client.wait_for_workers(2)
 
 
-def test_ctrl_c_takes_the_work_back(client, cohort, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_takes_the_work_back(client, cohort, tmp_path: Path, monkeypatch, how) -> None:
     adata, pictures = cohort
     log = tmp_path / "log"
 
@@ -291,7 +292,7 @@ def test_ctrl_c_takes_the_work_back(client, cohort, tmp_path: Path, monkeypatch)
     def save(self, *arguments):
         original(self, *arguments)
         taken.append(arguments[2])
-        raise KeyboardInterrupt
+        signal.raise_signal(how)
 
     monkeypatch.setattr(_run_on_cluster.ShardCache, "save", save)
     with pytest.raises(KeyboardInterrupt):

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from histodecon._core import InputError, ResourceError, first_names, import_optional
+from histodecon._core import InputError, ResourceError, first_names, import_optional, interruptible
 from histodecon.encoders import Encoder
 from histodecon.pp._encode_shard import Picture, Told, close_pictures, encode_shard
 from histodecon.pp._passes import Pass
@@ -116,7 +116,7 @@ def run_on_cluster(
     for _ in range(ROUNDS):
         if not todo:
             return values
-        with _submitted(todo, passes, loaded, names, client, batch_size) as tasks:
+        with interruptible(), _submitted(todo, passes, loaded, names, client, batch_size) as tasks:
             todo = _collect(tasks, take, lambda task: first_names(names[_rows(passes, task)]))
         if todo and client.status != "running":
             break
