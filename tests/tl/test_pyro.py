@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from histodecon.tl._pyro import WINDOW, is_flat
+from histodecon.tl._pyro import WINDOW, _Batches, is_flat
 
 
 def test_it_is_flat_when_a_hundred_epochs_gain_too_little() -> None:
@@ -31,3 +33,20 @@ def test_the_tolerance_is_a_share_of_the_loss(gain: float) -> None:
 def test_a_window_may_be_shorter() -> None:
     assert is_flat([9.0, 5.0, 5.0], 1e-3, window=1)
     assert not is_flat([9.0, 5.0], 1e-3, window=1)
+
+
+@pytest.mark.parametrize(("n", "asked", "size"), [(1564, 512, 522), (100, None, 100), (30, 512, 30), (2047, 512, 512)])
+def test_batches_are_equally_large(n: int, asked: int | None, size: int) -> None:
+    class Model:
+        adata = SimpleNamespace(n_obs=n)
+        module = SimpleNamespace(_get_fn_args_from_batch=None)
+
+        def _make_data_loader(self, adata: object, *, shuffle: bool, batch_size: int) -> list[object]:
+            assert shuffle == (batch_size < n)
+            made.append(batch_size)
+            return []
+
+    made: list[int] = []
+    _Batches(Model(), asked, "cpu")
+    assert made == [size]
+    assert n % size == 0 or n % size > 0.9 * size  # no small one at the end

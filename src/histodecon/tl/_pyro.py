@@ -49,7 +49,7 @@ def train_pyro(
         is 100 steps, at least 5 epochs. Steps become finer then, to 0.3 and 0.1 of the first, and training ends when it
         is flat again. 0 runs all epochs.
     batch_size
-        Rows of a step; None takes all.
+        Rows of a step, nearly: batches are made equally large. None takes all.
     title
         What it trains on.
 
@@ -172,12 +172,13 @@ class _Batches:
 
     def __init__(self, model: Any, batch_size: int | None, device: Any) -> None:
         n = model.adata.n_obs
-        whole = batch_size is None or batch_size >= n
-        self._loader = model._make_data_loader(
-            adata=model.adata, shuffle=not whole, batch_size=n if whole else batch_size
-        )
+        n_batches = 1 if batch_size is None else max(1, round(n / batch_size))
+        size = -(
+            -n // n_batches
+        )  # of one size: a small last batch would count as much as a large one, and be mostly noise
+        self._loader = model._make_data_loader(adata=model.adata, shuffle=n_batches > 1, batch_size=size)
         self._to_arguments, self._device = model.module._get_fn_args_from_batch, device
-        self._kept = [self._arguments(tensors) for tensors in self._loader] if whole else []
+        self._kept = [self._arguments(tensors) for tensors in self._loader] if n_batches == 1 else []
 
     def _arguments(self, tensors: Any) -> list[Any]:
         return [value.to(self._device) for value in self._to_arguments(tensors)[0]]
