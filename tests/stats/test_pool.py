@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from histodecon.stats import MoranResult, across_slides
+from histodecon.stats import MoranResult, across_slides, morans_r, pool_morans_r
 
 
 def slide(r: float, sd: float) -> MoranResult:
@@ -48,3 +48,18 @@ def test_it_errs_five_times_in_a_hundred_where_slides_scatter_more_than_their_sd
     rng = np.random.default_rng(0)
     wrong = [across_slides([slide(r, 0.01) for r in rng.normal(0, 0.1, 5)]).p[0, 1] < 0.05 for _ in range(1500)]
     assert 0.035 < np.mean(wrong) < 0.065
+
+
+def test_the_smooth_null_is_pooled_with_its_freedom() -> None:
+    rng = np.random.default_rng(0)
+    xy = np.stack(np.meshgrid(np.arange(12.0), np.arange(12.0)), axis=-1).reshape(-1, 2)
+    maps = [morans_r(np.cumsum(rng.normal(size=(144, 3)), axis=0), xy, 1.0, null="smooth") for _ in range(2)]
+    one = pool_morans_r(maps[:1])
+    np.testing.assert_allclose(one.p, maps[0].p, rtol=1e-9)
+    both = pool_morans_r(maps)
+    assert both.effective_n is not None
+    assert maps[0].effective_n is not None
+    off = ~np.eye(3, dtype=bool)
+    assert np.isfinite(both.p).all()
+    assert (both.effective_n[off] > maps[0].effective_n[off] * 0.5).all()
+    np.testing.assert_allclose(both.sd[off], np.sqrt(maps[0].sd[off] ** 2 + maps[1].sd[off] ** 2) / 2)

@@ -218,6 +218,78 @@ def _no_coordinates(adata: ad.AnnData) -> None:
     del adata.obsm["spatial"]
 
 
+def _wrong_array(adata: ad.AnnData) -> None:
+    set_array(adata)
+    adata.obs["array_row"] = np.roll(adata.obs["array_row"], 1)
+
+
+def set_array(adata: ad.AnnData, *, mpp: float = 0.5) -> None:
+    um = np.rint(adata.obsm["spatial"] * mpp / 100).astype(int)
+    adata.obs["array_row"], adata.obs["array_col"] = um[:, 1], um[:, 0]
+
+
+def test_the_lattice_of_the_array_takes_the_place_of_jittered_positions() -> None:
+    adata = build()
+    set_array(adata)
+    hd.tl.colocalization(adata, key_added="ideal")
+    turn = np.array([[np.cos(0.01), -np.sin(0.01)], [np.sin(0.01), np.cos(0.01)]])
+    adata.obsm["spatial"] = adata.obsm["spatial"] @ turn + np.random.default_rng(0).normal(size=(98, 2))
+    hd.tl.colocalization(adata, positions="array", length_um=100)
+    found = adata.uns["colocalization"]
+    np.testing.assert_allclose(found["pooled"]["R"], adata.uns["ideal"]["pooled"]["R"], atol=1e-3)
+    hd.tl.colocalization(adata, positions="array", method="lattice")  # they are one
+    with pytest.raises(hd.GeometryError):
+        hd.tl.colocalization(adata, method="lattice")
+    assert adata.uns["colocalization"]["params"]["positions"] == "array"
+
+
+def test_chosen_pairs_are_tested_and_the_others_keep_r() -> None:
+    adata = build()
+    hd.tl.colocalization(adata, key_added="all")
+    hd.tl.colocalization(adata, pairs=[("Cancer", "T-cells")])
+    found, everything = adata.uns["colocalization"], adata.uns["all"]
+    for part in (found["pooled"], found["libraries"]["s2"], found["across_slides"]):
+        assert np.isfinite(part["R"][~np.eye(3, dtype=bool)]).all()
+        assert np.isfinite(part["p"]).sum() == 2
+        assert part["q"][0, 2] == part["q"][2, 0] == part["p"][0, 2]
+    assert found["pooled"]["p"][0, 2] == everything["pooled"]["p"][0, 2]
+
+
+def test_local_maps_average_to_r_and_do_not_outlive_their_pairs() -> None:
+    adata = build()
+    adata.obsm["predicted_abundance"].iloc[5] = np.nan
+    with pytest.warns(hd.DroppedSpotsWarning):
+        hd.tl.colocalization(adata, pairs=[("T-cells", "Cancer"), ("T-cells", "B/plasma cells")], local=True)
+    found, local = adata.uns["colocalization"], adata.obsm["local_colocalization"]
+    assert list(found["local"]["second"]) == ["Cancer", "B/plasma cells"]
+    assert local.shape == (98, 2)
+    assert np.isnan(local[5]).all()
+    for key, rows in (("slide_1", slice(0, 49)), ("s2", slice(49, 98))):
+        r = found["libraries"][key]["R"]
+        np.testing.assert_allclose(np.nanmean(local[rows], axis=0), [r[0, 2], r[0, 1]], atol=1e-12)
+    for ending in ("_p", "_q"):
+        values = adata.obsm[f"local_colocalization{ending}"]
+        assert ((values >= 0) & (values <= 1) | np.isnan(values)).all()
+    assert (adata.obsm["local_colocalization_q"] < 0.05).any()
+    with pytest.warns(hd.DroppedSpotsWarning):
+        hd.tl.colocalization(adata)
+    assert not [key for key in adata.obsm if key.startswith("local_")]
+
+
+def test_smooth_null_precision_and_slides_as_observations() -> None:
+    adata = build(("a", "b", "c"))
+    hd.tl.colocalization(adata, null="smooth", precision="float32")
+    found = adata.uns["colocalization"]
+    assert found["params"]["null"] == "smooth"
+    assert found["libraries"]["a"]["effective_n"][0, 1] < 49
+    hd.tl.colocalization(adata, key_added="plain")
+    assert found["pooled"]["p"][0, 1] > adata.uns["plain"]["pooled"]["p"][0, 1]
+    np.testing.assert_allclose(found["pooled"]["R"], adata.uns["plain"]["pooled"]["R"], atol=1e-6)
+    across = adata.uns["plain"]["across_slides"]
+    assert across["n_slides"][0, 1] == 3
+    assert across["lower"][0, 1] < across["R"][0, 1] < across["upper"][0, 1]
+
+
 @pytest.mark.parametrize(
     ("spoil", "options", "error", "match"),
     [
@@ -227,6 +299,15 @@ def _no_coordinates(adata: ad.AnnData) -> None:
         (None, {"length_um": 0.0}, hd.InputError, "HD-BI-95"),
         (None, {"length_um": float("nan")}, hd.InputError, "HD-BI-95"),
         (None, {"method": "kdtree"}, hd.InputError, "method='kdtree'.*near"),
+        (None, {"null": "rough"}, hd.InputError, "null='rough'.*smooth"),
+        (None, {"null": "smooth", "permutations": 9}, hd.InputError, "exclude each other"),
+        (None, {"precision": "half"}, hd.InputError, "precision='half'"),
+        (None, {"local": True}, hd.InputError, "for which pairs"),
+        (None, {"pairs": [("T-cells", "cancer")]}, hd.InputError, "'cancer'.*Cancer"),
+        (None, {"pairs": ["T-cells"]}, hd.InputError, "no pairs of names"),
+        (None, {"pairs": []}, hd.InputError, "pairs is empty"),
+        (None, {"positions": "array"}, hd.MissingKeyError, "array_col"),
+        (_wrong_array, {"positions": "array"}, hd.GeometryError, "BI-96.*slide/1.*farthest"),
         (_jitter, {"method": "fft"}, hd.GeometryError, "BI-95.*method='fft'.*1 of 2.*slide/1"),
         (None, {"key_added": "a b"}, hd.NamingError, 'key_added="a_b"'),
         (None, {"library_key": "slide"}, hd.MissingKeyError, "'slide'.*library_id"),

@@ -182,8 +182,8 @@ JOURNEY = (
         ("tl.colocalization",),
         (f'obsm["{Key.obsm.PREDICTED}"]', f'obsm["{Key.obsm.SPATIAL}"]'),
         (f'uns["{Key.uns.COLOCALIZATION}"]',),
-        (),
-        "R, z, p, q (n_types, n_types) for each slide and pooled",
+        tuple(f'obsm["local_{Key.uns.COLOCALIZATION}{name}"]' for name in ("", "_p", "_q")),
+        "R, z, p, q (n_types, n_types) for each slide, pooled and across slides; on request spot by spot (n, pairs)",
     ),
     JourneyStep(
         ("get.abundance",),

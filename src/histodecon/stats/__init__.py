@@ -10,7 +10,7 @@ from histodecon.stats._agreement import AGREEMENT_CONVENTIONS, agreement_table, 
 from histodecon.stats._lattice import on_lattice
 from histodecon.stats._local import LocalMoranResult, local_morans_r
 from histodecon.stats._moran import MoranResult, morans_r
-from histodecon.stats._null import benjamini_hochberg
+from histodecon.stats._null import benjamini_hochberg, family_wise_q
 from histodecon.stats._pool import AcrossSlides, across_slides, pool_morans_r
 from histodecon.stats._scores import (
     jsd_per_spot,
@@ -37,6 +37,7 @@ __all__ = [
     "across_slides",
     "agreement_table",
     "benjamini_hochberg",
+    "family_wise_q",
     "gaussian_sums",
     "group_k_fold",
     "jsd_per_spot",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from histodecon.stats._moran import MoranResult
 from histodecon.stats._null import family_wise_q, two_sided
+from histodecon.stats._smooth_null import student_p
 
 
 def pool_morans_r(results: Sequence[MoranResult], *, same: bool = True) -> MoranResult:
@@ -25,7 +26,8 @@ def pool_morans_r(results: Sequence[MoranResult], *, same: bool = True) -> Moran
     Returns
     -------
     The pooled map. A slide where a type has no variance is left out of that type's pairs. The moments are exact for
-    permutations within slides; p is the normal approximation. ``length`` is NaN where the slides differ.
+    permutations within slides; p is the normal approximation, or, where maps have a smooth null, the t test with the
+    effective number of spots of all slides (Welch and Satterthwaite). ``length`` is NaN where the slides differ.
     """
     if not results:
         msg = "nothing to pool: results is empty"
@@ -39,7 +41,8 @@ def pool_morans_r(results: Sequence[MoranResult], *, same: bool = True) -> Moran
     pooled_r, expected = (_share_sum(share, stack) for stack in (r, np.stack([result.expected for result in results])))
     sd = np.sqrt(_share_sum(share**2, np.stack([result.sd**2 for result in results])))
     z = (pooled_r - expected) / sd
-    p = two_sided(z)
+    freedom = _pooled_freedom(results, share, sd)
+    p = two_sided(z) if freedom is None else np.where(np.isnan(freedom), two_sided(z), student_p(z, freedom))
     lengths = {result.length for result in results}
     neighbors = float(np.average([result.neighbors for result in results], weights=np.maximum(n, 1)))
     reason = "" if np.isfinite(pooled_r).any() else results[0].reason or "no slide has two types with variance"
@@ -54,6 +57,7 @@ def pool_morans_r(results: Sequence[MoranResult], *, same: bool = True) -> Moran
         lengths.pop() if len(lengths) == 1 else np.nan,
         neighbors,
         reason,
+        effective_n=freedom,
     )
 
 
@@ -136,6 +140,18 @@ def across_slides(results: Sequence[MoranResult], *, same: bool = True) -> Acros
         p = 2.0 * stdtr(np.maximum(count - 1, 1), -np.abs(mean) / error)
     mean, half, p, tau = (np.where(few, np.nan, part) for part in (mean, half, p, np.sqrt(between)))
     return AcrossSlides(mean, mean - half, mean + half, p, family_wise_q(p, same=same), tau, count)
+
+
+def _pooled_freedom(
+    results: Sequence[MoranResult], share: NDArray[np.float64], sd: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Effective number of spots behind a weighted mean of slides; None where maps have no smooth null."""
+    known = [result.effective_n for result in results if result.effective_n is not None]
+    if len(known) < len(results):
+        return None
+    parts = (share**2 * np.stack([result.sd**2 for result in results])) ** 2 / (np.stack(known) - 1.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return 1.0 + sd**4 / _share_sum(np.sign(share), parts)
 
 
 def _share_sum(share: NDArray[np.float64], stack: NDArray[np.float64]) -> NDArray[np.float64]:

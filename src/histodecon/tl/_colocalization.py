@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from histodecon import stats
 from histodecon._core import (
-    GeometryError,
-    HistodeconWarning,
-    InputError,
     Key,
-    UndefinedMetricWarning,
     doc,
-    first_names,
     note_where_results_go,
     read_table,
     require_spots,
@@ -25,15 +19,24 @@ from histodecon._core import (
     table_kind,
     table_of,
 )
-from histodecon.tl._checks import require_safe_key
+from histodecon.tl._array_positions import array_positions
+from histodecon.tl._colocalization_parts import (
+    NULLS,
+    across_record,
+    check_options,
+    find_pairs,
+    map_record,
+    only_pairs,
+    pitch_of,
+    require_lattice,
+    warn_results,
+)
 from histodecon.tl._slides import Slide, slides_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-NULL = "values permuted over spots; exact mean and variance"
-_FEW_NEIGHBORS = 0.1
-_ALL_NEIGHBORS = 0.5
+LOCAL = ("", "_p", "_q")
 
 
 @doc
@@ -43,8 +46,13 @@ def colocalization(
     *,
     length_um: float | None = None,
     include_self: bool = True,
+    null: Literal["shuffled", "smooth"] = "shuffled",
+    pairs: Sequence[tuple[str, str]] | None = None,
+    local: bool = False,
+    positions: Literal["spatial", "array"] = "spatial",
     mpp: float | Mapping[str, float] | None = None,
     method: Literal["auto", "blocks", "lattice", "fft", "near"] = "auto",
+    precision: Literal["float64", "float32"] = "float64",
     permutations: int = 0,
     random_state: int = 0,
     library_key: str = Key.obs.LIBRARY,
@@ -64,12 +72,25 @@ def colocalization(
     include_self
         Whether a spot is its own neighbor with weight 1, as in the source method. The cells of one spot then count
         as together.
+    null
+        What chance means. ``"shuffled"``: values without any order in space, which tissue never is: then small p are
+        common, and R is the effect size. ``"smooth"``: two types that are each as smooth in space as they are, but
+        independent of each other.
+    pairs
+        Pairs of cell types to test; q is then over these. R is there for all. Default: all pairs.
+    local
+        Also write what every spot contributes to each of ``pairs``.
+    positions
+        ``"spatial"``: ``obsm["spatial"]``. ``"array"``: the lattice of ``obs["array_row"]`` and ``obs["array_col"]``, for slides
+        whose registered positions are a fraction of a pixel off it: as good, and several times faster.
     mpp
         µm per full-resolution pixel, one number or a dict from library id. Default: what ``pp.tile_spots`` or
         the reader recorded.
     method
         How the weights are summed, see :func:`histodecon.stats.morans_r`; all are exact. ``"auto"`` picks the fastest for each
         slide; ``"blocks"`` is the plain reference.
+    precision
+        ``"float32"`` halves time and memory; R then differs by less than 1e-6.
     permutations
         0: p from the exact variance under permutation and the normal distribution. Else from this many shuffles
         within a slide; pooled p stay normal.
@@ -89,10 +110,10 @@ def colocalization(
     ResolutionError
         The size of a pixel is unknown.
     GeometryError
-        A coordinate is missing, all spots of a slide stand on one position, or ``method`` needs a lattice and there is
-        none.
+        A coordinate is missing, all spots of a slide stand on one position, ``method`` needs a lattice and there is
+        none, or ``positions="array"`` does not explain where the spots are.
     InputError
-        ``length_um`` is not positive, slides cannot be told apart, or no spot has a value.
+        An option is out of range, a cell type is unknown, slides cannot be told apart, or no spot has a value.
 
     Warns
     -----
@@ -107,17 +128,28 @@ def colocalization(
     Writes ``uns[key_added]``:
 
     - ``names``: the cell types, in the order of all maps;
-    - ``pooled``: ``R``, ``z``, ``p``, ``q``, each (n_types, n_types), and ``n``; slides weighted by their spots;
+    - ``pooled``: ``R``, ``z``, ``p``, ``q``, each (n_types, n_types), and ``n``; slides weighted by their spots: about these
+      slides;
+    - ``across_slides``, with two slides or more: ``R``, ``lower``, ``upper`` (95 %%), ``p``, ``q``, ``tau``, ``n_slides``: about
+      slides in general, each slide one observation of a random-effects model
+      (:func:`histodecon.stats.across_slides`). It holds for smooth types, too. Slides must be independent: sections of one
+      patient are not;
     - ``libraries``: the same for each slide, with ``library_id``, ``mpp``, ``neighbors`` (mean weight a spot gives to
       the others), ``method``, ``n_left_out`` (spots without a value) and
-      ``reason`` where a map is undefined;
+      ``reason`` where a map is undefined, ``effective_n`` under the smooth null;
+    - ``local``, on request: ``first`` and ``second``, the names of the pairs;
     - ``params``: ``abundance``, ``kind``, ``length_um``, ``length_from``, ``include_self``, ``method``,
-      ``permutations``, ``random_state``, ``library_key``, ``null``.
+      ``permutations``, ``random_state``, ``library_key``, ``null``, ``null_model``, ``positions``, ``precision``.
+
+    With ``local``, ``obsm["local_" + key_added]`` holds the contributions, shape (n, pairs), in the order of ``pairs``; their mean
+    over a slide is R. ``_p`` and ``_q`` stand beside it: two-sided, the values of the other spots permuted, q over the spots of
+    a slide. NaN where a spot has no value.
 
     R_ab = Σᵢⱼ wᵢⱼ (xᵢₐ - x̄ₐ)(xⱼᵦ - x̄ᵦ) / √(Σ(xₐ - x̄ₐ)² Σ(xᵦ - x̄ᵦ)²), w = n/W · exp(-d²/2l²), W the sum of the weights, no
     cutoff. p is two-sided, so avoidance counts as attraction does; q is Benjamini-Hochberg over the pairs of different
-    types, the diagonal apart. The null puts values on spots at random: it does not know that each type is smooth
-    by itself, so small p are common on tissue and R itself is the effect size.
+    types, the diagonal apart. Two variances can stand behind p. ``null="shuffled"``: both types permuted over the spots,
+    independently; permuting one of them gives the same variance, in closed form (:func:`histodecon.stats.morans_r`).
+    ``null="smooth"``: see there.
 
     Examples
     --------
@@ -131,30 +163,46 @@ def colocalization(
     """
     adata = table_of(adata)
     require_spots(adata)
-    _check_options(length_um, method, permutations, key_added)
+    check_options(
+        length_um,
+        method,
+        permutations,
+        key_added,
+        local=local,
+        pairs=pairs,
+        null=null,
+        positions=positions,
+        precision=precision,
+    )
     table = read_table(adata, abundance)
+    chosen = find_pairs(pairs, table.columns)
     slides = slides_of(adata, table, abundance, library_key, mpp)
-    length = float(length_um) if length_um is not None else _pitch(slides)
-    _require_lattice(slides, method)
+    if positions == "array":
+        slides = [replace(one, um=array_positions(adata, one.rows, one.um, one.library)) for one in slides]
+    length = float(length_um) if length_um is not None else pitch_of(slides)
+    require_lattice(slides, method)
     results = {
         slide.library: stats.morans_r(
             slide.values,
             slide.um,
             length,
             include_self=include_self,
+            null=null,
             permutations=permutations,
             random_state=random_state,
             method=method,
+            precision=precision,
         )
         for slide in slides
     }
-    _warn_results(results, table.columns)
-    record = {
+    warn_results(results, table.columns)
+    maps = list(results.values())
+    record: dict[str, Any] = {
         "names": table.columns.to_numpy(dtype=object),
-        "pooled": _maps(stats.pool_morans_r(list(results.values()))),
+        "pooled": map_record(only_pairs(stats.pool_morans_r(maps), chosen)),
         "libraries": {
             safe_key(slide.library): {
-                **_maps(results[slide.library]),
+                **map_record(only_pairs(results[slide.library], chosen)),
                 "library_id": slide.library,
                 "mpp": slide.mpp,
                 "n_left_out": slide.n_left_out,
@@ -171,76 +219,35 @@ def colocalization(
             "permutations": permutations,
             "random_state": random_state,
             "library_key": library_key,
-            "null": NULL,
+            "null": null,
+            "null_model": NULLS[null],
+            "positions": positions,
+            "precision": precision,
         },
     }
+    if len(maps) > 1:
+        record["across_slides"] = across_record(maps, chosen)
+    layers = {}
+    if local and chosen is not None:
+        names = record["names"][chosen]
+        record["local"] = {"first": names[:, 0], "second": names[:, 1]}
+        layers = _local_layers(adata.n_obs, slides, chosen, length, include_self=include_self, method=method)
     target = adata.copy() if copy else adata
     note_where_results_go(target)
+    for ending in LOCAL:  # those of an earlier call name other pairs
+        target.obsm.pop(f"local_{key_added}{ending}", None)
+        if layers:
+            target.obsm[f"local_{key_added}{ending}"] = layers[ending]
     target.uns[key_added] = record
     return target if copy else None
 
 
-def _check_options(length_um: float | None, method: str, permutations: int, key_added: str) -> None:
-    require_safe_key(key_added, "key_added")
-    if length_um is not None and not (np.isfinite(length_um) and length_um > 0):
-        msg = f"length_um={length_um} is not a positive number"
-        raise InputError(msg, why="it is the width of the neighborhood in µm", fix="use `length_um=100`", code="BI-95")
-    if method not in stats.MORAN_METHODS or permutations < 0:
-        msg = f"method={method!r}, permutations={permutations} cannot be used"
-        where = f"methods are {', '.join(stats.MORAN_METHODS)}"
-        raise InputError(msg, where=where, fix='use `method="auto"` and `permutations=0` or more', code="BI-95")
-
-
-def _require_lattice(slides: list[Slide], method: str) -> None:
-    if method not in {"lattice", "fft"}:
-        return
-    off = [slide.library for slide in slides if not stats.on_lattice(slide.um)]
-    if off:
-        msg = f"method={method!r} needs spots on a lattice along the axes of the image"
-        where = f"{len(off)} of {len(slides)} slides have none: {first_names(off)}"
-        fix = '`method="auto"` finds the fastest way for every slide'
-        raise GeometryError(msg, where=where, fix=fix, code="BI-95")
-
-
-def _pitch(slides: list[Slide]) -> float:
-    pitches = np.array([stats.nearest_neighbor_pitch(slide.um) for slide in slides])
-    if np.isnan(pitches).all():
-        msg = "No slide has two spots: the pitch is unknown"
-        raise InputError(msg, fix="give `length_um=100`", code="BI-32")
-    return round(float(np.nanmedian(pitches)), 6)
-
-
-def _warn_results(results: Mapping[str, stats.MoranResult], names: pd.Index) -> None:
-    undefined, odd = [], []
-    for library, result in results.items():
-        blank = np.isnan(result.r).all(axis=1)
-        if result.reason:
-            undefined.append(f"{library}: {result.reason}")
-        elif blank.any():
-            undefined.append(
-                f"{library}: no variance in {int(blank.sum())} of {len(names)} ({first_names(names[blank])})"
-            )
-        if result.n > 1 and result.neighbors < _FEW_NEIGHBORS:
-            odd.append(f"{library}: {result.neighbors:.2g} effective neighbors, so R is no more than the correlation")
-        elif result.n > 4 and result.neighbors > _ALL_NEIGHBORS * (result.n - 1):
-            share = result.neighbors / (result.n - 1)
-            odd.append(f"{library}: the mean weight between two spots is {share:.2f}, so R tends to 0 for all pairs")
-    if undefined:
-        text = "; ".join(undefined[:5]) + (f"; and {len(undefined) - 5} more" if len(undefined) > 5 else "")
-        warnings.warn(f"Moran's R or its p is undefined (NaN): {text}.", UndefinedMetricWarning, stacklevel=3)
-    if odd:
-        length = next(iter(results.values())).length
-        warnings.warn(f"length_um={length:g} does not fit: {'; '.join(odd[:5])}.", HistodeconWarning, stacklevel=3)
-
-
-def _maps(result: stats.MoranResult) -> dict[str, Any]:
-    return {
-        "R": result.r,
-        "z": result.z,
-        "p": result.p,
-        "q": result.q,
-        "n": result.n,
-        "neighbors": result.neighbors,
-        "method": result.method,
-        "reason": result.reason,
-    }
+def _local_layers(
+    n_obs: int, slides: list[Slide], pairs: np.ndarray, length: float, *, include_self: bool, method: Any
+) -> dict[str, np.ndarray]:
+    layers = {ending: np.full((n_obs, len(pairs)), np.nan) for ending in LOCAL}
+    for slide in slides:
+        found = stats.local_morans_r(slide.values, slide.um, length, pairs, include_self=include_self, method=method)
+        for ending, values in zip(LOCAL, (found.r, found.p, found.q), strict=True):
+            layers[ending][slide.rows] = values
+    return layers

@@ -46,6 +46,8 @@ class Slide:
         µm per full-resolution pixel.
     n_left_out
         Spots without a value.
+    rows
+        Rows of the table, shape (n,).
     """
 
     library: str
@@ -53,6 +55,7 @@ class Slide:
     um: np.ndarray
     mpp: float
     n_left_out: int
+    rows: np.ndarray
 
 
 def slides_of(
@@ -102,7 +105,7 @@ def slides_of(
         own = rows[finite[rows]]
         scale = _mpp_of(adata, library, mpp)
         _check_positions(xy[own], library, told_apart=library_key in adata.obs)
-        slides.append(Slide(library, values[own], xy[own] * scale, scale, len(rows) - len(own)))
+        slides.append(Slide(library, values[own], xy[own] * scale, scale, len(rows) - len(own), own))
     left_out = int((~finite).sum())
     if left_out:
         warnings.warn(
