@@ -82,8 +82,8 @@ intersphinx_mapping = reachable(
         "torch": "https://docs.pytorch.org/docs/stable/",
     }
 )
-# timm has documentation but no inventory
-nitpick_ignore_regex = [*unresolvable(intersphinx_mapping), (r"py:.*", r"timm\..*")]
+# timm has documentation but no inventory; distributed is an extra
+nitpick_ignore_regex = [*unresolvable(intersphinx_mapping), (r"py:.*", r"(timm|distributed)\..*")]
 suppress_warnings = ["config.cache"]  # typehints_formatter is a function, which cannot be pickled and need not be
 
 html_theme = "sphinx_book_theme"
