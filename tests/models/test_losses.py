@@ -88,3 +88,33 @@ def test_a_constant_type_counts_as_uncorrelated() -> None:
     p, t = batch()
     t[:, 1] = 4.0
     assert pearson_per_column(p, t)[1] == 0
+
+
+def test_equal_weights_are_no_weights_and_whole_weights_repeat_rows() -> None:
+    p, t = batch()
+    plain = composite_loss(p, t, l1=0.7, l2=1.3)
+    torch.testing.assert_close(composite_loss(p, t, l1=0.7, l2=1.3, weights=torch.ones_like(p)), plain)
+    times = torch.arange(12) % 3 + 1
+    twice = torch.repeat_interleave(torch.arange(12), times)
+    weights = times[:, None].expand(12, 3) / times.double().mean()
+    torch.testing.assert_close(composite_loss(p, t, weights=weights), composite_loss(p[twice], t[twice]))
+
+
+def test_weights_are_those_of_each_cell_type() -> None:
+    p, t = batch()
+    weights = torch.rand(12, 3, dtype=torch.float64) + 0.1
+    together = pearson_per_column(p, t, weights=weights)
+    for k in range(3):
+        torch.testing.assert_close(
+            pearson_per_column(p[:, [k]], t[:, [k]], weights=weights[:, [k]]), together[[k]], rtol=1e-12, atol=1e-12
+        )
+        cov = np.cov(p[:, k], t[:, k], aweights=weights[:, k])
+        assert float(pearson_per_column(p, t, eps=1e-12, weights=weights)[k]) == pytest.approx(
+            cov[0, 1] / np.sqrt(cov[0, 0] * cov[1, 1])
+        )
+
+
+def test_gradients_with_weights_agree_with_finite_differences() -> None:
+    p, t = batch()
+    weights = torch.rand(12, 3, dtype=torch.float64) + 0.1
+    assert torch.autograd.gradcheck(lambda x: composite_loss(x, t, weights=weights), (p.requires_grad_(),))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -169,3 +171,42 @@ def test_any_small_table_gives_finite_answers(n: int, d: int, k: int, seed: int)
     rng = np.random.default_rng(seed)
     X, Y = rng.normal(size=(n, d)), rng.gamma(0.5, 10, size=(n, k))
     assert np.isfinite(model("ridge").fit(X, Y, groups=rng.integers(0, 2, n)).predict(X)).all()
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_weights_travel_with_the_model(learner: str) -> None:
+    X, Y, groups = task()
+    weights = np.random.default_rng(1).gamma(1.0, 1.0, Y.shape) + 0.01
+    plain, weighted = model(learner).fit(X, Y, groups=groups), model(learner).fit(X, Y, groups=groups, weights=weights)
+    assert "weights" not in plain.training_
+    assert weighted.training_["weights"]["effective_rows"] < len(X)
+    again = AbundanceRegressor.from_bytes(weighted.to_bytes())
+    assert again.training_ == weighted.training_
+    np.testing.assert_array_equal(again.predict(X), weighted.predict(X))
+    assert np.abs(weighted.predict(X) - plain.predict(X)).max() > 1e-4
+    scaled = model(learner).fit(X, Y, groups=groups, weights=weights * 8.0)
+    np.testing.assert_array_equal(scaled.predict(X), weighted.predict(X))
+
+
+def test_a_learner_without_weights_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from histodecon.models.learners.mean import MeanLearner
+
+    class Old(MeanLearner):
+        takes_weights = False
+
+        def fit(self, X, Y, groups, context):  # written before weights were
+            return super().fit(X, Y, groups, context)
+
+    card = dataclasses.replace(hd.models.get_learner("mean"), cls=Old)
+    monkeypatch.setattr("histodecon.models._regressor.get_learner", lambda name: card)
+    X, Y, _ = task()
+    model("mean").fit(X, Y)
+    with pytest.raises(hd.InputError, match=r"(?s)BI-72.*takes no weights"):
+        model("mean").fit(X, Y, weights=np.ones(len(X)))
+
+
+@pytest.mark.parametrize("weights", [np.ones(5), np.zeros(80), -np.ones((80, 3)), np.ones((80, 2))])
+def test_senseless_weights_are_told(weights: np.ndarray) -> None:
+    X, Y, _ = task()
+    with pytest.raises(hd.InputError, match="BI-72"):
+        model().fit(X, Y, weights=weights)

@@ -102,3 +102,17 @@ def test_no_batch_is_a_remainder_and_many_rows_mean_fewer_epochs() -> None:
     assert PLAN.epochs(100_000) == MIN_EPOCHS
     n = 16 * MAX_STEPS // 10
     assert PLAN.epochs(n) == 10
+
+
+def test_rows_that_hardly_count_hardly_teach() -> None:
+    X, Y, held_in = task(200)
+    wrong = torch.as_tensor(np.arange(200) % 3 != 0)  # in the rows held in as well
+    spoiled = torch.where(wrong[:, None], Y[torch.randperm(200, generator=torch.Generator().manual_seed(1))] * 5, Y)
+    weights = torch.where(wrong[:, None], 1e-6, 3.0).expand(200, 2)
+    error = {}
+    for name, counts in (("weighted", weights), ("alike", None)):
+        net = network()
+        train_network(net, X, spoiled, held_in, PLAN, rng=np.random.default_rng(0), weights=counts)
+        with torch.no_grad():
+            error[name] = float((net(X) - Y).square().mean())
+    assert error["weighted"] < 0.5 * error["alike"]

@@ -150,3 +150,20 @@ def test_bad_input_answers_and_changes_nothing(adata, change, kwargs: dict, erro
     with pytest.raises(error, match=words):
         validate(adata, **kwargs)
     assert state_of(adata) == before
+
+
+def test_weights_of_a_fold_are_those_of_its_training_spots(adata) -> None:
+    sd = truth_table(adata) * 0.5 + 0.1
+    hd.tl.set_targets(adata, truth_table(adata), sd=sd)
+    validate(adata, weights="posterior")
+    expected = adata.obsm["crossval_abundance"].to_numpy()
+    assert adata.uns["cross_validation"]["crossval_abundance"]["weights"] == "posterior"
+    inside = adata[adata.obs["patient"] != "B"].copy()
+    model = hd.tl.train_regressor(inside, use_rep="X_first", learner="ridge", weights="posterior")
+    of_b = (adata.obs["patient"] == "B").to_numpy()
+    np.testing.assert_array_equal(expected[of_b], model.predict(adata.obsm["X_first"][of_b]))
+    sd.loc[of_b] *= 100  # how certain the patient left out is changes nothing for that patient
+    hd.tl.set_targets(adata, truth_table(adata), sd=sd)
+    validate(adata, weights="posterior")
+    np.testing.assert_array_equal(adata.obsm["crossval_abundance"].to_numpy()[of_b], expected[of_b])
+    assert np.abs(adata.obsm["crossval_abundance"].to_numpy()[~of_b] - expected[~of_b]).max() > 1e-6

@@ -148,3 +148,85 @@ def test_faults_of_embedding_and_targets_are_told_together(adata) -> None:
     hole(adata)
     with pytest.raises(hd.InputError, match=r"(?s)BI-42.*BI-60"):
         train(adata)
+
+
+# targets that count by their certainty
+
+
+def noisy(seed: int = 0, *, per_value: bool) -> tuple[ad.AnnData, pd.DataFrame]:
+    """Half of the spots, or of the values, have errors four times the spread of their type; the errors' size is known."""
+    rng = np.random.default_rng(seed)
+    adata = cohort(150, seed=seed, noise=1.0)
+    truth = truth_table(adata)
+    loud = rng.random((150, 3 if per_value else 1)) < 0.5
+    sd = np.where(loud, 4.0, 0.2) * truth.to_numpy().std(axis=0)
+    values = np.clip(truth + sd * rng.normal(size=truth.shape), 0, None)
+    hd.tl.set_targets(adata, values, sd=pd.DataFrame(sd, truth.index, TYPES), kind="abundance")
+    return adata, truth
+
+
+@pytest.mark.parametrize("learner", ["ridge", "mlp"])
+@pytest.mark.parametrize("per_value", [False, True])
+def test_weights_bring_predictions_closer_to_the_clean_truth(learner: str, per_value: bool) -> None:
+    params = {"n_networks": 2, "max_epochs": 15, "hidden": 32} if learner == "mlp" else None
+    cc: dict[str | None, list[float]] = {None: [], "posterior": []}
+    for seed in range(3):
+        adata, truth = noisy(seed, per_value=per_value)
+        for weights, scores in cc.items():
+            hd.tl.cross_validate(
+                adata, use_rep="X_first", learner=learner, params=params, baselines=(), weights=weights,
+                device="cpu", show_progress_bar=False,
+            )  # fmt: skip
+            found = adata.obsm["crossval_abundance"].to_numpy()
+            scores.append(np.mean([np.corrcoef(found[:, k], truth.iloc[:, k])[0, 1] for k in range(3)]))
+    gain = np.subtract(cc["posterior"], cc[None])
+    assert (gain > 0).all()
+    assert gain.mean() > 0.03
+
+
+def test_the_model_says_that_weights_were_used(adata) -> None:
+    train(adata)
+    assert adata.uns["histodecon"]["regressor"]["weights"] == ""
+    hd.tl.set_targets(adata, truth_table(adata), sd=truth_table(adata))
+    plain, weighted = train(adata), train(adata, weights="posterior")
+    assert adata.uns["histodecon"]["regressor"]["weights"] == "posterior"
+    assert set(weighted.training_["weights"]) == {"smallest", "largest", "effective_rows"}
+    assert plain.to_bytes() != weighted.to_bytes()
+
+
+@pytest.mark.parametrize("transform", hd.models.TRANSFORMS)
+def test_weights_go_with_every_scale(adata, transform: str) -> None:
+    hd.tl.set_targets(adata, truth_table(adata), sd=truth_table(adata) / 2)
+    assert train(adata, weights="posterior", transform=transform).training_["weights"]["effective_rows"] < 90
+
+
+def test_spots_without_targets_have_no_say_in_the_weights(adata) -> None:
+    table = truth_table(adata)
+    with pytest.warns(hd.DroppedSpotsWarning):
+        hd.tl.set_targets(adata, table.iloc[30:], sd=table.iloc[30:])
+    model = train(adata, weights="posterior")
+    only = adata[30:].copy()
+    np.testing.assert_array_equal(
+        train(only, weights="posterior").predict(adata.obsm["X_first"]), model.predict(adata.obsm["X_first"])
+    )
+
+
+def sd_hole(adata: ad.AnnData) -> None:
+    hd.tl.set_targets(adata, truth_table(adata), sd=truth_table(adata))
+    adata.obsm["cell_abundance_sd"].iloc[3, 1] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("change", "weights", "error", "words"),
+    [
+        (nothing, "posterior", hd.MissingKeyError, "BI-87.*cell_abundance_sd.*sd="),
+        (sd_hole, "posterior", hd.TargetError, "BI-60.*1 of 90"),
+        (nothing, "prior", hd.InputError, "BI-72"),
+    ],
+)
+def test_weights_that_are_not_there_answer_and_change_nothing(adata, change, weights, error, words) -> None:
+    change(adata)
+    before = state_of(adata)
+    with pytest.raises(error, match=f"(?s){words}"):
+        train(adata, weights=weights)
+    assert state_of(adata) == before

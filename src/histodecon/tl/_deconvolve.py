@@ -18,9 +18,9 @@ from histodecon._core import (
     set_uns_branch,
     table_of,
     uns_branch,
-    write_table,
 )
 from histodecon.tl._checks import require_safe_key
+from histodecon.tl._companions import write_with_companions
 from histodecon.tl._deconvolution import (
     DeconvolutionCard,
     DeconvolutionResult,
@@ -31,6 +31,7 @@ from histodecon.tl._deconvolution_task import DeconvolutionInput, make_task, tel
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from numpy.typing import NDArray
 
 MIN_CELLS = 10
 DISTRIBUTIONS = {"scvi": "scvi-tools"}
@@ -189,10 +190,12 @@ def _write(
 ) -> None:
     """Rows by barcode: a spot that took no part keeps its row, with NaN."""
     record = {"source": f"deconvolve: {card.name}", "n_spots": len(task.barcodes)}
-    tables = {key: result.abundance} | {f"{key}_{name}": values for name, values in result.statistics.items()}
-    for name, values in tables.items():
-        frame = pd.DataFrame(values, index=task.barcodes, columns=list(task.cell_types)).reindex(adata.obs_names)
-        write_table(adata, name, frame, kind=card.kind, record=record)
+
+    def rows(values: NDArray[np.float64]) -> pd.DataFrame:
+        return pd.DataFrame(values, index=task.barcodes, columns=list(task.cell_types)).reindex(adata.obs_names)
+
+    companions = {name: rows(values) for name, values in result.statistics.items()}
+    write_with_companions(adata, key, rows(result.abundance), companions, kind=card.kind, record=record)
     if result.signatures is not None:
         signatures = result.signatures.set_axis(safe_columns(task.cell_types), axis=1)
         adata.varm[f"{key}{Key.varm.SIGNATURES}"] = signatures.reindex(adata.var_names)

@@ -102,3 +102,18 @@ def test_more_cell_types_than_half_the_width() -> None:
 def test_senseless_parameters_are_refused(params: dict) -> None:
     with pytest.raises(hd.InputError, match="BI-72"):
         get_learner("mlp").build(params)
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_equal_weights_are_no_weights_and_others_are_not(start: str) -> None:
+    X, Y, groups = task()
+    other = np.random.default_rng(2).gamma(0.3, 1.0, Y.shape) + 0.01
+    plain, same, weighted = (
+        get_learner("mlp")
+        .build({**QUICK, "start": start})
+        .fit(X, Y, groups, FitContext(device="cpu"), weights)
+        .predict(X)
+        for weights in (None, np.ones_like(Y), other / other.mean(axis=0))
+    )
+    np.testing.assert_allclose(same, plain, rtol=1e-3, atol=1e-3)
+    assert np.abs(weighted - plain).max() > 0.01

@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 
 import histodecon as hd
 from histodecon.models import FitContext, get_learner
-from histodecon.models.learners.ridge import MAX_FOLDS, STRENGTHS, _fold, choose_strength, spectrum
+from histodecon.models.learners.ridge import MAX_FOLDS, STRENGTHS, _fold, choose_strength, fit_ridge, spectrum
 
 
 def task(n: int, d: int, *, noise: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -94,3 +94,43 @@ def test_the_spectrum_is_that_of_the_inputs(n: int, d: int) -> None:
     singular = np.linalg.svd(Z, compute_uv=False)
     np.testing.assert_allclose(np.sort(values)[::-1], (singular**2)[: len(values)], rtol=1e-9)
     np.testing.assert_allclose(directions.T @ directions, np.eye(len(values)), atol=1e-9)
+
+
+def weights_of(n: int, k: int, seed: int = 1) -> np.ndarray:
+    W = np.random.default_rng(seed).gamma(1.0, 1.0, (n, k)) + 0.05
+    return W / W.mean(axis=0)
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 7), (20, 50)])
+def test_weights_of_each_cell_type_equal_scikit_learn(n: int, d: int) -> None:
+    X, Y, groups = task(n, d)
+    W = weights_of(n, 2)
+    learner = get_learner("ridge").build({"strength": 0.3}).fit(X, Y, groups, FitContext(), W)
+    for k in range(2):
+        reference = Ridge(alpha=0.3 * d).fit(X, Y[:, k], sample_weight=W[:, k])
+        np.testing.assert_allclose(learner.predict(X)[:, k], reference.predict(X), rtol=1e-8, atol=1e-9)
+    shared = fit_ridge(X, Y, 0.3, W[:, 0])
+    np.testing.assert_allclose(shared[0][:, 0], learner.coefficients_[:, 0], rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 5), (16, 25)])
+@pytest.mark.parametrize("unit", ["group", "row"])
+def test_weighted_held_in_errors_equal_a_slow_loop(n: int, d: int, unit: str) -> None:
+    X, Y, groups = task(n, d)
+    W = weights_of(n, 2)
+    folds = groups if unit == "group" else np.arange(n)
+    _, errors, _ = choose_strength(X, Y, groups if unit == "group" else np.zeros(n, int), W)
+    slow = np.empty((len(STRENGTHS), n))
+    for i, strength in enumerate(STRENGTHS):
+        for fold in np.unique(folds):
+            inside = folds != fold
+            model = Ridge(alpha=strength * d).fit(X[inside], Y[inside], sample_weight=W[inside].mean(axis=1))
+            slow[i, ~inside] = (W[~inside] * (model.predict(X[~inside]) - Y[~inside]) ** 2).mean(axis=1)
+    np.testing.assert_allclose(errors, slow.mean(axis=1), rtol=1e-7)
+
+
+def test_equal_weights_are_no_weights() -> None:
+    X, Y, groups = task(40, 7)
+    one, two = (get_learner("ridge").build().fit(X, Y, groups, FitContext(), w) for w in (None, np.ones_like(Y)))
+    np.testing.assert_allclose(one.predict(X), two.predict(X), rtol=1e-10)
+    assert one.summary_ == two.summary_
