@@ -28,6 +28,7 @@ STEPS = (
     "tl.cross_validate",
     "tl.evaluate",
     "tl.colocalization",
+    "tl.compare_colocalization",
 )
 
 
@@ -54,6 +55,7 @@ def run(step: str, sdata: Any) -> None:
         "tl.cross_validate": lambda: hd.tl.cross_validate(adata, use_rep="X_color_stats", learner="ridge"),
         "tl.evaluate": lambda: hd.tl.evaluate(adata),
         "tl.colocalization": lambda: hd.tl.colocalization(adata),
+        "tl.compare_colocalization": lambda: hd.tl.compare_colocalization(adata, "colocalization", permutations=9),
     }
     calls[step]()
 

@@ -186,6 +186,20 @@ JOURNEY = (
         "R, z, p, q (n_types, n_types) for each slide, pooled and across slides; on request spot by spot (n, pairs)",
     ),
     JourneyStep(
+        ("tl.compare_colocalization",),
+        (f'uns["{Key.uns.COLOCALIZATION}"]',),
+        ('uns["colocalization_agreement"]',),
+        (),
+        "DataFrame: how alike two maps are, for each slide and pooled, in every convention",
+    ),
+    JourneyStep(
+        ("tl.compare_conditions",),
+        (f'uns["{Key.uns.COLOCALIZATION}"]', "obs"),
+        ('uns["colocalization_difference"]',),
+        (),
+        "DataFrame: difference of R between two groups of samples, p and q of each pair",
+    ),
+    JourneyStep(
         ("get.abundance",),
         ("the tables above",),
         (),

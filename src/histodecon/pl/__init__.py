@@ -2,8 +2,18 @@
 
 from histodecon.pl._abundance import abundance
 from histodecon.pl._colocalization import colocalization
+from histodecon.pl._colocalization_network import colocalization_network
 from histodecon.pl._deconvolution import deconvolution
 from histodecon.pl._evaluation import evaluation
+from histodecon.pl._local_colocalization import local_colocalization
 from histodecon.pl._tiles import tiles
 
-__all__ = ["abundance", "colocalization", "deconvolution", "evaluation", "tiles"]
+__all__ = [
+    "abundance",
+    "colocalization",
+    "colocalization_network",
+    "deconvolution",
+    "evaluation",
+    "local_colocalization",
+    "tiles",
+]

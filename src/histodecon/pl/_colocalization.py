@@ -99,7 +99,7 @@ def colocalization(
 
     adata = table_of(data, table_key)
     wanted = [keys] if isinstance(keys, str) else list(keys)
-    maps = [_read_map(adata, key, library_id) for key in wanted]
+    maps = [read_map(adata, key, library_id) for key in wanted]
     _check_maps(maps, wanted, titles)
     names = _order(maps, choose(cell_types, maps[0].names, "cell type"), cluster=cluster)
     strongest = _strongest(maps, names)
@@ -120,7 +120,29 @@ def colocalization(
     return None if finish(figure, show=show, save=save) else axes[0]
 
 
-def _read_map(adata: AnnData, key: str, library_id: str | None) -> _Map:
+def read_map(adata: AnnData, key: str, library_id: str | None) -> _Map:
+    """Read a map that ``tl.colocalization`` stored.
+
+    Parameters
+    ----------
+    adata
+        Where to read.
+    key
+        Name in ``uns``.
+    library_id
+        Slide; None for the pooled map.
+
+    Returns
+    -------
+    The map.
+
+    Raises
+    ------
+    MissingKeyError
+        It is absent.
+    InputError
+        The slide is unknown.
+    """
     record = adata.uns.get(key)
     if not (isinstance(record, Mapping) and "pooled" in record):
         present = [name for name, value in adata.uns.items() if isinstance(value, Mapping) and "pooled" in value]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from histodecon.stats._agreement import AGREEMENT_CONVENTIONS, agreement_table, map_agreement
 from histodecon.stats._lattice import on_lattice
 from histodecon.stats._local import LocalMoranResult, local_morans_r
+from histodecon.stats._mantel import mantel_test
 from histodecon.stats._moran import MoranResult, morans_r
 from histodecon.stats._null import benjamini_hochberg, family_wise_q
 from histodecon.stats._pool import AcrossSlides, across_slides, pool_morans_r
@@ -45,6 +46,7 @@ __all__ = [
     "l1_per_type",
     "leave_one_group_out",
     "local_morans_r",
+    "mantel_test",
     "map_agreement",
     "morans_r",
     "morans_r_spatialdm",

@@ -2,6 +2,8 @@
 
 from histodecon.tl._aggregate_types import aggregate_types
 from histodecon.tl._colocalization import colocalization
+from histodecon.tl._compare_colocalization import compare_colocalization
+from histodecon.tl._compare_conditions import compare_conditions
 from histodecon.tl._consensus_targets import consensus_targets
 from histodecon.tl._cross_validate import cross_validate
 from histodecon.tl._deconvolve import deconvolve
@@ -14,6 +16,8 @@ from histodecon.tl._train_regressor import train_regressor
 __all__ = [
     "aggregate_types",
     "colocalization",
+    "compare_colocalization",
+    "compare_conditions",
     "consensus_targets",
     "cross_validate",
     "deconvolve",
