@@ -18,6 +18,7 @@ def _busy(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
+@pytest.mark.usefixtures("signals_are_heard")
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_does_not_wait_for_the_call(sign: signal.Signals) -> None:
     start = time.monotonic()

@@ -199,6 +199,7 @@ def test_a_function_that_was_changed_a_little_is_another(tmp_path: Path) -> None
     assert not np.array_equal(adata.obsm["X_e"], first)
 
 
+@pytest.mark.usefixtures("signals_are_heard")
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, 1)])
 def test_signals_end_the_run_at_once_and_keep_the_shards(tmp_path: Path, sign: int, code: int) -> None:
     adata, pictures = slides(3000)

@@ -279,6 +279,7 @@ def test_workers_that_die_again_and_again(client, cohort, monkeypatch) -> None:
     client.wait_for_workers(2)
 
 
+@pytest.mark.usefixtures("signals_are_heard")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_takes_the_work_back(client, cohort, tmp_path: Path, monkeypatch, how) -> None:
     adata, pictures = cohort
