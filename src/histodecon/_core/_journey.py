@@ -188,14 +188,14 @@ JOURNEY = (
     JourneyStep(
         ("tl.compare_colocalization",),
         (f'uns["{Key.uns.COLOCALIZATION}"]',),
-        ('uns["colocalization_agreement"]',),
+        (f'uns["{Key.uns.AGREEMENT}"]',),
         (),
         "DataFrame: how alike two maps are, for each slide and pooled, in every convention",
     ),
     JourneyStep(
         ("tl.compare_conditions",),
         (f'uns["{Key.uns.COLOCALIZATION}"]', "obs"),
-        ('uns["colocalization_difference"]',),
+        (f'uns["{Key.uns.DIFFERENCE}"]',),
         (),
         "DataFrame: difference of R between two groups of samples, p and q of each pair",
     ),

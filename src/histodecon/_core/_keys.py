@@ -42,6 +42,8 @@ class Key:
         CROSS_VALIDATION = "cross_validation"
         EVALUATION = "abundance_evaluation"
         COLOCALIZATION = "colocalization"
+        AGREEMENT = "colocalization_agreement"
+        DIFFERENCE = "colocalization_difference"
         # below uns["histodecon"]
         SLIDES = "slides"
         TILES = "tiles"

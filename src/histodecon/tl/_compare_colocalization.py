@@ -27,7 +27,7 @@ def compare_colocalization(
     *,
     permutations: int = 999,
     random_state: int = 0,
-    key_added: str = "colocalization_agreement",
+    key_added: str = Key.uns.AGREEMENT,
 ) -> pd.DataFrame:
     """Score one colocalization map against another, slide by slide and over slides, in every convention.
 

@@ -30,7 +30,7 @@ def compare_conditions(
     key: str = Key.uns.COLOCALIZATION,
     permutations: int = 9999,
     random_state: int = 0,
-    key_added: str = "colocalization_difference",
+    key_added: str = Key.uns.DIFFERENCE,
 ) -> pd.DataFrame:
     """Compare R of every pair between two groups of samples, samples permuted.
 
