@@ -76,7 +76,8 @@ def compare_conditions(
     --------
     >>> import histodecon as hd
     >>> adata = hd.datasets.toy_slide(n_patients=4)["table"]
-    >>> adata.obs["treated"] = ["yes" if name in ("P1", "P2") else "no" for name in adata.obs["patient"]]
+    >>> treated = adata.obs["patient"].isin(["P1", "P2"]).map({True: "yes", False: "no"})
+    >>> adata.obs = adata.obs.assign(treated=treated)
     >>> hd.tl.colocalization(adata, "true_abundance")
     >>> found = hd.tl.compare_conditions(adata, "treated", groupby="patient")
     >>> bool(found["p"].min() >= 1 / 3)
