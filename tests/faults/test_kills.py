@@ -380,3 +380,18 @@ def test_each_encoder_can_see_its_own_field(tmp_path: Path) -> None:
     assert "mpp" not in records[0]  # in µm, though the tiles of the table are in pixels
     with pytest.raises(hd.InputError, match="field_of_view"):
         hd.pp.embed_tiles(adata, card, image=pictures, field_of_view="wide")
+
+
+def test_a_zarr_store_that_lost_a_chunk_is_noticed(tmp_path: Path) -> None:  # FI-05
+    adata, pictures = slides(600)
+    embed(adata, pictures, Slow(), None)
+    adata.obsm["cell_abundance"] = pd.DataFrame({"T": 1.0 + np.arange(600) % 7}, index=adata.obs_names)
+    hd.tl.set_targets(adata, "cell_abundance", key_added="measured")
+    adata.write_zarr(tmp_path / "a.zarr", chunks=(200, 5))
+    chunks = [path for path in (tmp_path / "a.zarr/obsm/X_e").rglob("*") if path.is_file() and path.name[0].isdigit()]
+    sorted(chunks)[-1].unlink()
+    back = ad.read_zarr(tmp_path / "a.zarr")
+    before = state_of(back)
+    with pytest.raises(hd.IncompleteStoreError, match=r"FI-05.*zeros where none were written.*embed_tiles"):
+        hd.tl.train_regressor(back, use_rep="X_e", targets="measured", learner="ridge", groupby=None)
+    assert state_of(back) == before

@@ -24,6 +24,7 @@ from histodecon._core._errors import (
     HistodeconWarning,
     HubError,
     ImageError,
+    IncompleteStoreError,
     InputError,
     IntegrityError,
     MissingDependencyError,

@@ -119,6 +119,10 @@ class StoreError(HistodeconError, OSError):
     """A file could not be written or read; what was there before is intact."""
 
 
+class IncompleteStoreError(StoreError):
+    """A table that was read lacks parts of what was written."""
+
+
 class ResourceError(HistodeconError, MemoryError):
     """There is not enough memory or device."""
 
