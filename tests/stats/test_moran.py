@@ -235,3 +235,24 @@ def test_pooling_leaves_a_slide_out_where_a_type_is_constant() -> None:
     assert "variance" in pool_morans_r([morans_r(other, places, 1.0)]).reason
     with pytest.raises(ValueError, match="nothing to pool"):
         pool_morans_r([])
+
+
+@pytest.mark.parametrize("include_self", [True, False])
+def test_shuffling_one_type_has_the_variance_of_all_its_orders(include_self: bool) -> None:
+    from itertools import permutations
+
+    x, coords = sample(16, n=6, k=2)
+    found = morans_r(x, coords, 1.0, null="shuffled_one", include_self=include_self)
+    each = [
+        [
+            morans_r(x[:, [a]], coords, 1.0, y=x[list(order)][:, [b]], include_self=include_self).r[0, 0]
+            for order in every
+        ]
+        for every in [list(permutations(range(6)))]
+        for a, b in ((0, 1), (1, 0))
+    ]
+    assert found.sd[0, 1] == pytest.approx(max(np.std(values) for values in each), abs=TOLERANCE)
+    one_way = morans_r(x[:, :1], coords, 1.0, y=x[:, 1:], null="shuffled_one", include_self=include_self)
+    assert one_way.sd[0, 0] == pytest.approx(np.std(each[0]), abs=TOLERANCE)
+    plain = morans_r(x, coords, 1.0, include_self=include_self)
+    np.testing.assert_array_equal(found.p.diagonal(), plain.p.diagonal())

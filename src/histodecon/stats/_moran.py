@@ -69,7 +69,7 @@ def morans_r(
     *,
     y: ArrayLike | None = None,
     include_self: bool = True,
-    null: Literal["shuffled", "smooth"] = "shuffled",
+    null: Literal["shuffled", "shuffled_one", "smooth"] = "shuffled",
     permutations: int = 0,
     random_state: int = 0,
     method: Literal["auto", "blocks", "lattice", "fft", "near"] = "auto",
@@ -91,7 +91,8 @@ def morans_r(
     include_self
         Whether a spot is its own neighbor with weight 1.
     null
-        What R is compared with. ``"shuffled"``: values without any order in space. ``"smooth"``: two types that are each as
+        What R is compared with. ``"shuffled"``: values of both types put on the spots at random. ``"shuffled_one"``: those of one
+        type only, the other stays as it is; what ``permutations`` do, in closed form. ``"smooth"``: two types that are each as
         smooth in space as they are, but independent of each other.
     permutations
         0: p from the exact null variance and the normal distribution. Else p from this many shuffles.
@@ -159,6 +160,8 @@ def morans_r(
     r[blank] = np.nan
     expected, sd, reason = _null_moments(sums, fourth, blank, same=y is None)
     effective = None
+    if null == "shuffled_one" and not reason:
+        sd = _one_shuffled(sums, sd, same=y is None)
     if null == "smooth" and not reason:
         sd, effective, reason = _smooth_moments(
             points, u, None if y is None else v, sums, sd, blank, length, include_self=include_self, seed=random_state
@@ -202,6 +205,16 @@ def _null_moments(
         np.fill_diagonal(sd, np.sqrt(own))
     expected[blank] = sd[blank] = np.nan
     return expected, sd, ""
+
+
+def _one_shuffled(sums: SpatialSums, sd: NDArray[np.float64], *, same: bool) -> NDArray[np.float64]:
+    """Exact sd while the second type is shuffled and the first one stays; NaN and the diagonal of one table stay as they are."""
+    n = len(sums.row_sums)
+    smoothed = sums.product - sums.product.mean(axis=0)
+    own = n / sums.total * np.sqrt(np.einsum("ij,ij->j", smoothed, smoothed, dtype=np.float64) / (n - 1))
+    new = np.maximum(own[:, None], own[None, :]) if same else np.repeat(own[:, None], sd.shape[1], axis=1)
+    kept = np.isnan(sd) | (np.eye(*sd.shape, dtype=np.bool_) if same else False)
+    return np.where(kept, sd, new)
 
 
 def _smooth_moments(
@@ -260,8 +273,8 @@ def _check_options(length: float, permutations: int, method: str, precision: str
 
 
 def _check_null(null: str, permutations: int, points: NDArray[np.float64]) -> None:
-    if null not in {"shuffled", "smooth"}:
-        msg = f"null must be 'shuffled' or 'smooth', got {null!r}"
+    if null not in {"shuffled", "shuffled_one", "smooth"}:
+        msg = f"null must be 'shuffled', 'shuffled_one' or 'smooth', got {null!r}"
         raise ValueError(msg)
     if null == "smooth" and (permutations or points.shape[1] != 2):
         msg = "null='smooth' has no permutations and needs coordinates of two dimensions"

@@ -46,7 +46,7 @@ def colocalization(
     *,
     length_um: float | None = None,
     include_self: bool = True,
-    null: Literal["shuffled", "smooth"] = "shuffled",
+    null: Literal["shuffled", "shuffled_one", "smooth"] = "shuffled",
     pairs: Sequence[tuple[str, str]] | None = None,
     local: bool = False,
     positions: Literal["spatial", "array"] = "spatial",
@@ -74,7 +74,8 @@ def colocalization(
         as together.
     null
         What chance means. ``"shuffled"``: values without any order in space, which tissue never is: then small p are
-        common, and R is the effect size. ``"smooth"``: two types that are each as smooth in space as they are, but
+        common, and R is the effect size. ``"shuffled_one"``: the same, while the other type of a pair stays as it is; stricter.
+        ``"smooth"``: two types that are each as smooth in space as they are, but
         independent of each other.
     pairs
         Pairs of cell types to test; q is then over these. R is there for all. Default: all pairs.
@@ -147,9 +148,8 @@ def colocalization(
 
     R_ab = Σᵢⱼ wᵢⱼ (xᵢₐ - x̄ₐ)(xⱼᵦ - x̄ᵦ) / √(Σ(xₐ - x̄ₐ)² Σ(xᵦ - x̄ᵦ)²), w = n/W · exp(-d²/2l²), W the sum of the weights, no
     cutoff. p is two-sided, so avoidance counts as attraction does; q is Benjamini-Hochberg over the pairs of different
-    types, the diagonal apart. Two variances can stand behind p. ``null="shuffled"``: both types permuted over the spots,
-    independently; permuting one of them gives the same variance, in closed form (:func:`histodecon.stats.morans_r`).
-    ``null="smooth"``: see there.
+    types, the diagonal apart. Three variances can stand behind p: both types permuted over the spots, one of them permuted, or
+    both independent and smooth (``null``; the formulas are with :func:`histodecon.stats.morans_r`).
 
     Examples
     --------

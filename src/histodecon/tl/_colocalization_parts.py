@@ -24,6 +24,7 @@ from histodecon.tl._slides import Slide
 
 NULLS = {
     "shuffled": "values permuted over spots; exact mean and variance",
+    "shuffled_one": "values of one type permuted over spots, the other in place; exact variance, the larger of both directions",
     "smooth": "independent types, each as smooth in space as it is; fitted variance, t test with the effective number of spots",
 }
 _CHOICES = {"null": tuple(NULLS), "positions": ("spatial", "array"), "precision": ("float64", "float32")}

@@ -161,11 +161,11 @@ def _two_groups(labels: np.ndarray, groups: tuple[str, str] | None, condition: s
             f"obs[{condition!r}] does not tell two groups apart" if groups is None else f"groups={groups} are not there"
         )
         fix = f"name two with `groups=({found[0]!r}, {found[-1]!r})`"
-        raise InputError(msg, where=f"conditions: {first_names(found, 8)}", fix=fix, code="BI-36")
+        raise InputError(msg, where=f"conditions: {first_names(found, 8)}", fix=fix, code="BI-104")
     few = [one for one in pair if (labels == one).sum() < 2]
     if few:
         msg = f"Fewer than 2 samples are {first_names(few)}"
-        raise InputError(msg, why="samples are what is counted", fix="add slides of other samples", code="BI-36")
+        raise InputError(msg, why="samples are what is counted", fix="add slides of other samples", code="BI-68")
     return pair[0], pair[1]
 
 
