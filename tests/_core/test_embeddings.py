@@ -30,6 +30,7 @@ def small() -> ad.AnnData:
     ids=["float32", "float16", "int", "fortran", "sparse", "frame", "strided"],
 )
 def test_the_result_does_not_depend_on_the_container(container) -> None:
+    """BI-47."""
     array = as_2d_float(container, "x")
     np.testing.assert_array_equal(array, VALUES)
     assert array.dtype == np.float32
