@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "docs" / "results" / "colocalization_calibration.md"
 SIDE, SLIDES, TYPES, LENGTH = 48, 12, 40, 1.0
 WAVES, NOISE = 300, 0.3
-RANGES = (1, 2, 4, 8, 12)
+RANGES = (1, 2, 4, 8, 12, 16)
+WITHIN = 12  # a third of the slide
 ALPHA = 0.05
 TESTED = np.triu_indices(TYPES, k=1)
 LOCAL = np.column_stack([np.arange(0, TYPES, 2), np.arange(1, TYPES, 2)])
@@ -89,8 +90,9 @@ def main() -> None:
         f"{one['n']:.0f} | {one['across']:.1%} | {one['local']:.1%} |"
         for kind, width, one in rows
     )
-    smooth = [one["smooth"] for kind, width, one in rows if kind != "skewed"]
-    skewed = [one["smooth"] for kind, width, one in rows if kind == "skewed"]
+    smooth = [one["smooth"] for kind, width, one in rows if kind != "skewed" and width <= WITHIN]
+    skewed = [one["smooth"] for kind, width, one in rows if kind == "skewed" and width <= WITHIN]
+    beyond = [one["smooth"] for _, width, one in rows if width > WITHIN]
     spots = np.mean([len(section(seed)) for seed in range(SLIDES)])
     REPORT.write_text(f"""# Colocalization: is p right?
 
@@ -108,8 +110,8 @@ abundances are).
   two directions is kept, and wrong where they have: on smooth types it calls most pairs. Tissue is smooth. There its p answers "is there any spatial structure that these two share",
   and two structures always share some.
 - **`null="smooth"`** stays between {min(smooth):.1%} and {max(smooth):.1%} on white and smooth types, and between {min(skewed):.1%} and
-  {max(skewed):.1%} on skewed ones. Above a range of a quarter of the slide, few independent spots are left and no method can tell
-  a trend from a type.
+  {max(skewed):.1%} on skewed ones, up to a range of {WITHIN} pitches, a third of the slide. Beyond it (here {min(beyond):.1%} to
+  {max(beyond):.1%}) few independent spots are left, and a type can no longer be told from a trend.
 - **Across slides** (`uns["colocalization"]["across_slides"]`) the scatter of the slides is the yardstick, so p is right whatever
   the types look like; it needs several independent slides.
 - **Local p** permutes the other spots, as local tests do: right for white noise, and only a way to rank places on tissue.

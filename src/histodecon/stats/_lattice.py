@@ -167,14 +167,20 @@ def _smoothed(lattice: Lattice, v: NDArray[np.floating], smooth: Smooth) -> NDAr
     sites = lattice.shape[0] * lattice.shape[1]
     out = np.empty(v.shape, dtype=v.dtype)
     for columns in _chunks(v.shape[1], sites * v.dtype.itemsize):
-        part = v[:, columns]
-        grid = np.zeros((sites, part.shape[1]), dtype=v.dtype)
-        if shared:
-            np.add.at(grid, site, part)
-        else:
-            grid[site] = part
-        out[:, columns] = smooth(grid.reshape(*lattice.shape, -1)).reshape(sites, -1)[site]
+        out[:, columns] = smooth(_laid(lattice, v[:, columns], site, shared=shared)).reshape(sites, -1)[site]
     return out
+
+
+def _laid(
+    lattice: Lattice, part: NDArray[np.floating], site: NDArray[np.int64], *, shared: bool
+) -> NDArray[np.floating]:
+    """Put values on their sites, zeros between them. Nobody else holds the result, so that smoothing can let go of it."""
+    grid = np.zeros((lattice.shape[0] * lattice.shape[1], part.shape[1]), dtype=part.dtype)
+    if shared:
+        np.add.at(grid, site, part)
+    else:
+        grid[site] = part
+    return grid.reshape(*lattice.shape, -1)
 
 
 def _chunks(k: int, bytes_each: int) -> Iterator[slice]:
