@@ -25,8 +25,8 @@ def test_a_signal_does_not_wait_for_the_call(sign: signal.Signals) -> None:
     with interruptible() as call:
         threading.Timer(0.2, os.kill, (os.getpid(), sign)).start()
         with pytest.raises(KeyboardInterrupt):
-            call(_busy, 3.0)
-    assert time.monotonic() - start < 1.2
+            call(_busy, 6.0)
+    assert time.monotonic() - start < 3
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 

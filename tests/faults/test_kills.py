@@ -166,7 +166,7 @@ def test_a_signal_is_heard_while_a_batch_computes(tmp_path: Path) -> None:
     def long(tiles: np.ndarray) -> np.ndarray:
         if finished(tmp_path):
             started.set()
-            threading.Event().wait(4)  # deaf, as a large network in one batch
+            threading.Event().wait(6)  # deaf, as a large network in one batch
         return tiles.mean(axis=(1, 2))
 
     long.input_px, sent = SIDE, []
@@ -179,7 +179,7 @@ def test_a_signal_is_heard_while_a_batch_computes(tmp_path: Path) -> None:
     threading.Thread(target=stop).start()
     with pytest.raises(KeyboardInterrupt, match="SIGTERM") as caught:
         embed(adata, pictures, long, tmp_path)
-    assert time.monotonic() - sent[0] < 1
+    assert time.monotonic() - sent[0] < 3
     assert state_of(adata) == before
     assert "1 of 3 shards" in caught.value.__notes__[0]
 

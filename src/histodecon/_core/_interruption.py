@@ -6,10 +6,12 @@ import contextvars
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+LISTEN_S = 0.1
 
 
 @contextmanager
@@ -27,7 +29,10 @@ def interruptible() -> Iterator[Callable[..., Any]]:
     thread = ThreadPoolExecutor(1, thread_name_prefix="histodecon-compute")
 
     def call(function: Callable[..., Any], *arguments: Any) -> Any:
-        return thread.submit(contextvars.copy_context().run, function, *arguments).result()
+        running = thread.submit(contextvars.copy_context().run, function, *arguments)
+        while not running.done():  # the system may hand a signal to any thread: the main one must look by itself
+            wait([running], timeout=LISTEN_S)
+        return running.result()
 
     with _sigterm_interrupts():
         try:
