@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,15 +19,13 @@ from histodecon.models._checks import (
     refuse_dead_encoders,
 )
 from histodecon.models._learners import FitContext, get_learner
+from histodecon.models._model_files import ModelFiles
 from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, check_width
 from histodecon.models._transforms import TRANSFORMS, fit_scale, forward_target, inverse_target, to_proportions
 from histodecon.models._weights import checked_weights, weights_summary
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-
-class AbundanceRegressor(RegressorMixin, BaseEstimator):
+class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
     """Reads cell-type abundances from embeddings.
 
     Parameters
@@ -218,83 +215,3 @@ class AbundanceRegressor(RegressorMixin, BaseEstimator):
 
     def _inputs(self, X: NDArray) -> NDArray[np.float64]:
         return (X - self.input_center_) / self.input_scale_
-
-    def to_bytes(self) -> bytes:
-        """Write the regressor as the content of a model file.
-
-        Returns
-        -------
-        One safetensors file; equal models give equal bytes.
-        """
-        from histodecon.models._model_file import dump
-
-        check_is_fitted(self, "learner_")
-        return dump(self)
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> AbundanceRegressor:
-        """Read the regressor from the content of a model file.
-
-        Parameters
-        ----------
-        content
-            What :meth:`to_bytes` gave.
-
-        Returns
-        -------
-        The regressor; it predicts the same numbers to the last bit.
-
-        Raises
-        ------
-        IntegrityError, ModelVersionError, UnsafeFileError
-            The content is damaged, of a newer format, or a pickle or archive, which could run code.
-        """
-        from histodecon.models._model_file import parse
-
-        return parse(content, "model")
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Save the regressor as one safetensors file.
-
-        Parameters
-        ----------
-        path
-            Where, ending in ``.safetensors``.
-
-        Returns
-        -------
-        The path.
-
-        Raises
-        ------
-        StoreError
-            The file cannot be written; an older one is intact.
-        """
-        from histodecon.models._model_file import write
-
-        check_is_fitted(self, "learner_")
-        return write(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> AbundanceRegressor:
-        """Load a regressor.
-
-        Parameters
-        ----------
-        path
-            A file that :meth:`save` wrote. No code in it is ever run.
-
-        Returns
-        -------
-        The regressor; it predicts the same numbers to the last bit.
-
-        Raises
-        ------
-        StoreError
-            There is no such file.
-        IntegrityError, ModelVersionError, UnsafeFileError
-            The file is damaged, of a newer format, or a pickle or archive, which could run code.
-        """
-        from histodecon.models._model_file import read
-
-        return read(path)
