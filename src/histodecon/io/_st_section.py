@@ -46,6 +46,7 @@ def read_section(
     spot_diameter_um: float = LEGACY_SPOT_UM,
     drop_unplaced: bool = False,
     patient: str | None = None,
+    whole_array: bool = False,
 ) -> tuple[Section, int]:
     """Read one slide.
 
@@ -53,6 +54,8 @@ def read_section(
     ----------
     counts, spots, image, library_id, mpp, pitch_um, spot_diameter_um, drop_unplaced, patient
         As in :func:`histodecon.io.read_st`.
+    whole_array
+        The counts are those of the whole array and the spots only those under tissue: the rest of the counts is left out.
 
     Returns
     -------
@@ -61,6 +64,8 @@ def read_section(
     table = _read_counts(counts)
     places = _read_spots(spots)
     selected = places[places["selected"]]
+    if whole_array and places.index.isin(table.index).mean() >= ENOUGH_OVERLAP:
+        table = table.loc[table.index.isin(places.index)]
     found = table.index.isin(places.index)
     if not found.all():
         _unplaced(table.index, places.index, found, drop_unplaced=drop_unplaced)
