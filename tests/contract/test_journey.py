@@ -19,6 +19,7 @@ STEPS = (
     "pp.tile_spots",
     "pp.set_embedding",
     "pp.embed_tiles",
+    "pp.assign_regions",
     "tl.deconvolve",
     "tl.set_targets",
     "tl.aggregate_types",
@@ -38,12 +39,26 @@ def given(adata: Any) -> pd.DataFrame:
     return pd.DataFrame(vectors[::-1], index=adata.obs_names[::-1])
 
 
+def halves() -> Any:
+    import geopandas as gpd
+    import shapely
+
+    return gpd.GeoDataFrame(
+        {"name": ["left", "right"]}, geometry=[shapely.box(0, 0, 400, 9e9), shapely.box(400, 0, 9e9, 9e9)]
+    )
+
+
+def libraries_of(adata: Any) -> list[str]:
+    return sorted(set(adata.obs["library_id"].astype(str)))
+
+
 def run(step: str, sdata: Any) -> None:
     adata = sdata.tables["table"]
     calls = {
         "pp.tile_spots": lambda: hd.pp.tile_spots(sdata),
         "pp.set_embedding": lambda: hd.pp.set_embedding(sdata, given(adata), encoder="color_stats"),
         "pp.embed_tiles": lambda: hd.pp.embed_tiles(sdata, "color_stats", overwrite=True, show_progress_bar=False),
+        "pp.assign_regions": lambda: hd.pp.assign_regions(sdata, {name: halves() for name in libraries_of(adata)}),
         "tl.deconvolve": lambda: hd.tl.deconvolve(
             adata, hd.datasets.toy_reference(), labels_key="cell_type", method="nnls"
         ),

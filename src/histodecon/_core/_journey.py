@@ -108,6 +108,13 @@ JOURNEY = (
         "float32 (n, width), unverified",
     ),
     JourneyStep(
+        ("pp.assign_regions",),
+        (f'obsm["{Key.obsm.SPATIAL}"]', "annotated areas, such as io.read_geojson gives"),
+        (f'obs["{Key.obs.ANNOTATION}"]',),
+        (),
+        "name of the region that the center of a spot lies in",
+    ),
+    JourneyStep(
         ("tl.deconvolve",),
         ("counts in X or a layer", "reference"),
         (
@@ -205,6 +212,13 @@ JOURNEY = (
         (),
         (),
         'a new AnnData, spots × cell types, layers "target", "predicted", "crossval"',
+    ),
+    JourneyStep(
+        ("get.composition",),
+        (f'obsm["{Key.obsm.PREDICTED}"]', f'obs["{Key.obs.ANNOTATION}"]'),
+        (),
+        (),
+        "DataFrame: mean, sd and share of each cell type in each group of spots",
     ),
     JourneyStep(
         ("get.signatures",),

@@ -18,6 +18,7 @@ class Key:
         TISSUE_FRACTION = "tissue_fraction"
         IN_TISSUE_TILE = "in_tissue_tile"
         TILE_PADDING = "tile_padding"
+        ANNOTATION = "annotation"
 
     class obsm:
         """Keys of ``obsm``."""

@@ -1,8 +1,9 @@
 """From image to embedding."""
 
+from histodecon.pp._assign_regions import assign_regions
 from histodecon.pp._embed_tiles import embed_tiles
 from histodecon.pp._set_embedding import set_embedding
 from histodecon.pp._tile_grid import tile_grid
 from histodecon.pp._tile_spots import tile_spots
 
-__all__ = ["embed_tiles", "set_embedding", "tile_grid", "tile_spots"]
+__all__ = ["assign_regions", "embed_tiles", "set_embedding", "tile_grid", "tile_spots"]
