@@ -1,5 +1,6 @@
 """Keys, errors, parameter docs, tables and files that every room shares. Imports no room."""
 
+from histodecon._core._cluster import require_client
 from histodecon._core._containers import (
     coordinates,
     copy_of,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from histodecon._core._lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from histodecon.models._fit_folds import fit_folds
     from histodecon.models._learners import (
         FitContext,
         Learner,
@@ -31,6 +32,7 @@ _WHERE = {
     "LearnerCard": "_learners",
     "TRANSFORMS": "_transforms",
     "composite_loss": "_losses",
+    "fit_folds": "_fit_folds",
     "get_learner": "_learners",
     "list_learners": "_learners",
     "nnls_abundance": "_nnls",
@@ -46,6 +48,7 @@ __all__ = [
     "Learner",
     "LearnerCard",
     "composite_loss",
+    "fit_folds",
     "get_learner",
     "list_learners",
     "nnls_abundance",

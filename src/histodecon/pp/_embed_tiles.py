@@ -18,6 +18,7 @@ from histodecon._core import (
     doc,
     first_names,
     is_safe_key,
+    require_client,
     require_spots,
     require_unique_names,
     table_of,
@@ -26,7 +27,7 @@ from histodecon._core import (
 )
 from histodecon.pp._load_encoders import load_encoders
 from histodecon.pp._passes import ENCODER_FIELD, Pass, plan_passes, stated_field
-from histodecon.pp._run_on_cluster import require_client, run_on_cluster
+from histodecon.pp._run_on_cluster import run_on_cluster
 from histodecon.pp._run_passes import run_passes
 from histodecon.pp._shard_cache import shard_cache
 from histodecon.pp._tile_stream import (

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from histodecon._core import InputError, ResourceError, first_names, import_optional, interruptible
+from histodecon._core import InputError, ResourceError, first_names, interruptible
 from histodecon.encoders import Encoder
 from histodecon.pp._encode_shard import Picture, Told, close_pictures, encode_shard
 from histodecon.pp._passes import Pass
@@ -39,32 +39,6 @@ class _Task:
     at: int
     number: int
     of: tuple[int, ...]
-
-
-def require_client(client: Any) -> None:
-    """Refuse what is not a connected client of dask.distributed.
-
-    Parameters
-    ----------
-    client
-        What was handed in.
-
-    Raises
-    ------
-    InputError
-        It is something else, is asynchronous, or is closed.
-    MissingDependencyError
-        ``distributed`` is not installed.
-    """
-    distributed = import_optional("distributed")
-    fix = "`from distributed import Client`, then `client=Client(...)`"
-    if not isinstance(client, distributed.Client):
-        msg = f"`client` is a client of dask.distributed, not a {type(client).__name__}"
-        raise InputError(msg, fix=fix, code="BI-72")
-    if client.asynchronous or client.status != "running":
-        state = "asynchronous" if client.asynchronous else client.status
-        msg = f"The client of dask.distributed is {state}: work cannot be handed to it"
-        raise InputError(msg, fix=fix, code="BI-72")
 
 
 def run_on_cluster(
