@@ -77,4 +77,6 @@ __all__ = [
 ]
 
 _ROOMS = ("io", "datasets", "pp", "tl", "pl", "get", "images", "encoders", "models", "stats")
-__getattr__, __dir__ = _lazy_attributes(__name__, {room: room for room in _ROOMS} | {"AbundanceRegressor": "models"})
+__getattr__, __dir__ = _lazy_attributes(
+    __name__, {room: room for room in _ROOMS} | {"AbundanceRegressor": "models", "report": "pl"}
+)

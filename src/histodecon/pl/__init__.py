@@ -6,6 +6,7 @@ from histodecon.pl._colocalization_network import colocalization_network
 from histodecon.pl._deconvolution import deconvolution
 from histodecon.pl._evaluation import evaluation
 from histodecon.pl._local_colocalization import local_colocalization
+from histodecon.pl._report import report
 from histodecon.pl._tiles import tiles
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "deconvolution",
     "evaluation",
     "local_colocalization",
+    "report",
     "tiles",
 ]
