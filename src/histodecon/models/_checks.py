@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +12,43 @@ from numpy.typing import ArrayLike, NDArray
 from histodecon._core import InputError, TargetError, as_2d_float, first_names
 from histodecon.models._records import EncoderRecord
 
+if TYPE_CHECKING:
+    from histodecon.models._learners import Learner
+
 MIN_ROWS = 2
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a fit is given beside its inputs, checked.
+
+    Parameters
+    ----------
+    learner
+        Not fitted.
+    Y, transformed
+        Targets as given and on the scale they are learned on, shape (n, K).
+    codes, names
+        Group of each row as a number, and the names of the groups.
+    records
+        Encoders of the columns.
+    types
+        Names of the cell types.
+    kind
+        Of the targets.
+    counts
+        How much each target counts, shape (n, K), or None.
+    """
+
+    learner: Learner
+    Y: NDArray[np.float64]
+    transformed: NDArray[np.float64]
+    codes: NDArray[np.intp]
+    names: list[str]
+    records: tuple[EncoderRecord, ...]
+    types: tuple[str, ...]
+    kind: str
+    counts: NDArray[np.float64] | None
 
 
 def checked_inputs(X: ArrayLike) -> NDArray[np.float32]:

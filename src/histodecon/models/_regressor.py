@@ -12,13 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from histodecon._core import KINDS, InputError
 from histodecon.models._checks import (
+    Given,
     checked_inputs,
     checked_targets,
     checked_types,
     encoded_groups,
     refuse_dead_encoders,
 )
-from histodecon.models._learners import FitContext, get_learner
+from histodecon.models._learners import FitContext, Learner, get_learner
 from histodecon.models._model_files import ModelFiles
 from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, check_width
 from histodecon.models._transforms import TRANSFORMS, fit_scale, forward_target, inverse_target, to_proportions
@@ -139,36 +140,58 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
             A target is negative or not finite.
         """
         X = checked_inputs(X)
-        Y = checked_targets(y, len(X))
-        codes, names = encoded_groups(groups, len(X))
+        given = self._given(X.shape, y, groups, encoders, cell_types, kind, weights)
+        refuse_dead_encoders(X, given.records)
+        self._set_scales(fit_scale(X), fit_scale(given.transformed))
+        context = FitContext(self.random_state, self.device, self.show_progress_bar)
+        told = (
+            {} if given.counts is None else {"weights": given.counts}
+        )  # learners that take none need not know of them
+        targets = (given.transformed - self.target_center_) / self.target_scale_
+        return self._adopt(given.learner.fit(self._inputs(X), targets, given.codes, context, **told), given)
+
+    def _given(
+        self,
+        shape: tuple[int, int],
+        y: ArrayLike,
+        groups: ArrayLike | None,
+        encoders: Sequence[EncoderRecord] | None,
+        cell_types: Sequence[str] | None,
+        kind: str,
+        weights: ArrayLike | None,
+    ) -> Given:
+        """Check what a fit is given beside its inputs of a shape."""
+        Y = checked_targets(y, shape[0])
+        codes, names = encoded_groups(groups, shape[0])
         if self.transform not in TRANSFORMS or kind not in KINDS:
             msg = f"Unknown transform {self.transform!r} or kind {kind!r}"
             raise InputError(msg, where=f"transforms {TRANSFORMS}, kinds {KINDS}", code="BI-72")
         learner = get_learner(self.learner).build(self.params)
-        records = tuple(encoders) if encoders else (EncoderRecord("X", "unknown", X.shape[1]),)
-        check_records(records, X.shape[1])
-        refuse_dead_encoders(X, records)
+        records = tuple(encoders) if encoders else (EncoderRecord("X", "unknown", shape[1]),)
+        check_records(records, shape[1])
         types = checked_types(cell_types, Y.shape[1])
         counts = None if weights is None else checked_weights(weights, Y.shape)
         if counts is not None and not learner.takes_weights:
             msg = f"The learner {self.learner!r} takes no weights"
             raise InputError(msg, fix="leave `weights` out, or use the learner `ridge` or `mlp`", code="BI-72")
-        transformed = forward_target(Y, self.transform)
-        self.input_center_, self.input_scale_ = fit_scale(X)
-        self.target_center_, self.target_scale_ = fit_scale(transformed)
-        self.target_mean_ = (transformed if self.transform == "proportion" else Y).mean(axis=0)
-        context = FitContext(self.random_state, self.device, self.show_progress_bar)
-        targets = (transformed - self.target_center_) / self.target_scale_
-        told = {} if counts is None else {"weights": counts}  # learners that take none need not know of them
-        self.learner_ = learner.fit(self._inputs(X), targets, codes, context, **told)
-        self.encoders_, self.cell_types_ = records, types
-        self.kind_ = "proportion" if self.transform == "proportion" else kind
-        self.n_features_in_ = X.shape[1]
-        self.history_ = self.learner_.history_
-        constant = [name for name, flat in zip(types, np.ptp(Y, axis=0) == 0, strict=True) if flat]
-        facts = {"n_rows": len(X), "groups": names, "random_state": self.random_state, "constant_types": constant}
+        return Given(learner, Y, forward_target(Y, self.transform), codes, names, records, types, kind, counts)
+
+    def _set_scales(self, inputs: tuple[NDArray, NDArray], targets: tuple[NDArray, NDArray]) -> None:
+        self.input_center_, self.input_scale_ = inputs
+        self.target_center_, self.target_scale_ = targets
+
+    def _adopt(self, learner: Learner, given: Given) -> AbundanceRegressor:
+        """Take a fitted learner, and remember what it was given."""
+        Y, counts, proportions = given.Y, given.counts, self.transform == "proportion"
+        self.learner_, self.history_ = learner, learner.history_
+        self.encoders_, self.cell_types_ = given.records, given.types
+        self.kind_ = "proportion" if proportions else given.kind
+        self.n_features_in_ = len(self.input_center_)
+        self.target_mean_ = (given.transformed if proportions else Y).mean(axis=0)
+        constant = [name for name, flat in zip(given.types, np.ptp(Y, axis=0) == 0, strict=True) if flat]
+        facts = {"n_rows": len(Y), "groups": given.names, "random_state": self.random_state, "constant_types": constant}
         weighted = {} if counts is None else {"weights": weights_summary(counts)}
-        self.training_ = {**facts, **self.learner_.summary_, **weighted}
+        self.training_ = {**facts, **learner.summary_, **weighted}
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -214,4 +237,6 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         check_same_encoders(self.encoders_, records)
 
     def _inputs(self, X: NDArray) -> NDArray[np.float64]:
-        return (X - self.input_center_) / self.input_scale_
+        inputs = np.subtract(X, self.input_center_, dtype=np.float64)
+        inputs /= self.input_scale_
+        return inputs
