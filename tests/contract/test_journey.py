@@ -188,7 +188,7 @@ def test_the_journey_without_spots_reaches_its_end_and_survives(
     hd.pp.embed_tiles(sdata, "color_stats", show_progress_bar=False)
     hd.tl.predict_abundance(adata, without_spots["model"])
     hd.tl.colocalization(adata)
-    after_spots = set(slots(journey["sdata"].tables["table"]))
+    after_spots = set(slots(journey["sdata"].tables["table"])) | documented("tl.predict_abundance")[1]
     assert set(slots(adata)) - {'obs["in_tissue"]'} <= after_spots  # nothing that the journey over spots does not have
     sdata.write(tmp_path / "slides.zarr")
     back = spatialdata.read_zarr(tmp_path / "slides.zarr")

@@ -164,8 +164,13 @@ JOURNEY = (
         ("tl.predict_abundance",),
         ('obsm["X_{encoder}"]', f'{_ROOT}["{Key.uns.REGRESSOR}"]'),
         (f'obsm["{Key.obsm.PREDICTED}"]', f'{_ROOT}["{Key.uns.TABLES}"]'),
-        (),
-        "DataFrame (n, n_types), unit of the targets",
+        (
+            f'obs["{Key.obs.NOVELTY}"]',
+            f'obs["{Key.obs.OUT_OF_DISTRIBUTION}"]',
+            f'obsm["{Key.obsm.PREDICTED_LOWER}"]',
+            f'obsm["{Key.obsm.PREDICTED_UPPER}"]',
+        ),
+        "DataFrame (n, n_types), unit of the targets; bounds of a calibrated model; novelty, above 1 out of distribution",
     ),
     JourneyStep(
         ("tl.cross_validate",),
@@ -211,7 +216,7 @@ JOURNEY = (
         ("the tables above",),
         (),
         (),
-        'a new AnnData, spots × cell types, layers "target", "predicted", "crossval"',
+        'a new AnnData, spots × cell types, layers "target", "predicted", "crossval", "lower", "upper"',
     ),
     JourneyStep(
         ("get.composition",),

@@ -18,6 +18,8 @@ class Key:
         TISSUE_FRACTION = "tissue_fraction"
         IN_TISSUE_TILE = "in_tissue_tile"
         TILE_PADDING = "tile_padding"
+        NOVELTY = "novelty"
+        OUT_OF_DISTRIBUTION = "out_of_distribution"
         ANNOTATION = "annotation"
 
     class obsm:
@@ -26,6 +28,8 @@ class Key:
         SPATIAL = "spatial"
         TARGETS = "cell_abundance"
         PREDICTED = "predicted_abundance"
+        PREDICTED_LOWER = "predicted_abundance_lower"
+        PREDICTED_UPPER = "predicted_abundance_upper"
         CROSS_VALIDATED = "crossval_abundance"
         CONSENSUS = "consensus_abundance"
         EMBEDDING_PREFIX = "X_"

@@ -28,6 +28,8 @@ LAYERS = {
     "target": Key.obsm.TARGETS,
     "predicted": Key.obsm.PREDICTED,
     "crossval": Key.obsm.CROSS_VALIDATED,
+    "lower": Key.obsm.PREDICTED_LOWER,
+    "upper": Key.obsm.PREDICTED_UPPER,
 }
 
 
@@ -39,8 +41,9 @@ def abundance(adata: AnnData, *, layers: Mapping[str, str] | None = None, use: s
     ----------
     %(adata)s
     layers
-        From layer name to key of ``obsm``. Default: ``target``, ``predicted`` and ``crossval`` from
-        ``"cell_abundance"``, ``"predicted_abundance"`` and ``"crossval_abundance"``, those that are there.
+        From layer name to key of ``obsm``. Default: ``target``, ``predicted``, ``crossval``, ``lower`` and ``upper`` from
+        ``"cell_abundance"``, ``"predicted_abundance"``, ``"crossval_abundance"``, ``"predicted_abundance_lower"`` and
+        ``"predicted_abundance_upper"``, those that are there.
     use
         Layer to put into ``X`` as well. Default: the first.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from histodecon._core._lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from histodecon.models._calibrate import calibrate
+    from histodecon.models._conformal import ConformalIntervals
     from histodecon.models._fit_folds import fit_folds
     from histodecon.models._learners import (
         FitContext,
@@ -19,18 +21,24 @@ if TYPE_CHECKING:
     )
     from histodecon.models._losses import composite_loss
     from histodecon.models._nnls import nnls_abundance
+    from histodecon.models._novelty import NoveltyScore
     from histodecon.models._records import EncoderRecord
     from histodecon.models._regressor import AbundanceRegressor
+    from histodecon.models._reliability import ReliabilityCard
     from histodecon.models._transforms import TRANSFORMS
     from histodecon.models._weights import posterior_weights
 
 _WHERE = {
     "AbundanceRegressor": "_regressor",
+    "ConformalIntervals": "_conformal",
     "EncoderRecord": "_records",
     "FitContext": "_learners",
     "Learner": "_learners",
     "LearnerCard": "_learners",
+    "NoveltyScore": "_novelty",
+    "ReliabilityCard": "_reliability",
     "TRANSFORMS": "_transforms",
+    "calibrate": "_calibrate",
     "composite_loss": "_losses",
     "fit_folds": "_fit_folds",
     "get_learner": "_learners",
@@ -43,10 +51,14 @@ _WHERE = {
 __all__ = [
     "TRANSFORMS",
     "AbundanceRegressor",
+    "ConformalIntervals",
     "EncoderRecord",
     "FitContext",
     "Learner",
     "LearnerCard",
+    "NoveltyScore",
+    "ReliabilityCard",
+    "calibrate",
     "composite_loss",
     "fit_folds",
     "get_learner",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,11 @@ from histodecon.models._model_files import ModelFiles
 from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, check_width
 from histodecon.models._transforms import TRANSFORMS, fit_scale, forward_target, inverse_target, to_proportions
 from histodecon.models._weights import checked_weights, weights_summary
+
+if TYPE_CHECKING:
+    from histodecon.models._conformal import ConformalIntervals
+    from histodecon.models._novelty import NoveltyScore
+    from histodecon.models._reliability import ReliabilityCard
 
 
 class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
@@ -65,6 +70,9 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         Number of rows and groups, seed, what the learner chose; ``weights`` where targets counted differently.
     n_features_in_
         Columns of the inputs.
+    calibration_, novelty_, reliability_
+        How far to trust it: :class:`ConformalIntervals`, :class:`NoveltyScore` and :class:`ReliabilityCard`, or None. Not
+        made by :meth:`fit`, but by :func:`histodecon.tl.train_regressor`, or :func:`histodecon.models.calibrate`.
 
     Examples
     --------
@@ -77,6 +85,10 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
     >>> bool(np.abs(model.predict(X) - Y).mean() < 0.1)
     True
     """
+
+    calibration_: ConformalIntervals | None = None
+    novelty_: NoveltyScore | None = None
+    reliability_: ReliabilityCard | None = None
 
     def __init__(
         self,

@@ -26,8 +26,10 @@ from histodecon._core import (
     write_table,
 )
 from histodecon.models import AbundanceRegressor, EncoderRecord
+from histodecon.models._conformal import check_coverage
 from histodecon.tl._checks import require_safe_key
 from histodecon.tl._training_data import read_embeddings
+from histodecon.tl._trust import Trust, warn_novel, write_trust
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -42,6 +44,7 @@ def predict_abundance(
     *,
     use_rep: str | Sequence[str] | None = None,
     background: Literal["nan", "zero", "keep"] = "nan",
+    coverage: float = 0.9,
     key_added: str = Key.obsm.PREDICTED,
     copy: bool = False,
 ) -> AnnData | None:
@@ -57,6 +60,9 @@ def predict_abundance(
     background
         What to write for spots whose tile holds no tissue, ``obs["in_tissue_tile"]`` False: ``"nan"``, ``"zero"``, or with
         ``"keep"`` what the model makes of glass. Without this column every spot is predicted.
+    coverage
+        Share of spots whose truth shall lie between the bounds of a model that was trained with ``calibrate=True``, from 0.5
+        to 0.99; see :class:`histodecon.models.ConformalIntervals` for what that promises.
     %(key_added)s
     %(copy)s
 
@@ -73,18 +79,26 @@ def predict_abundance(
     IntegrityError
         The model file is damaged.
     InputError
-        Embeddings are not finite, or ``background`` is unknown.
+        Embeddings are not finite, ``background`` is unknown, or ``coverage`` is out of range.
 
     Warns
     -----
     DroppedSpotsWarning
         Some spots hold no tissue and got no prediction.
+    HistodeconWarning
+        More than half of the spots with tissue are unlike the spots of training.
 
     Notes
     -----
     Writes ``obsm[key_added]``, a DataFrame (n_obs, n_types) on the scale of the training targets, finite and not negative
     but for spots without tissue; rows of proportions sum to 1. Its record in ``uns["histodecon"]["tables"][key_added]`` holds ``kind``, ``unit``,
-    ``model_sha256``, ``learner``, ``use_rep``, ``background`` and ``n_background``.
+    ``model_sha256``, ``learner``, ``use_rep``, ``background``, ``n_background`` and ``n_out_of_distribution``.
+
+    ``obs["novelty"]`` is the distance of each spot from the spots of training in embedding space, in units of the limit that
+    1 % of held-out training spots exceed (:class:`histodecon.models.NoveltyScore`), and ``obs["out_of_distribution"]`` tells
+    which are above 1: another stain, blur, another scale, no tissue. A calibrated model writes ``obsm[key_added + "_lower"]`` and
+    ``"_upper"``, of the same form, NaN for spots without tissue unless they are kept. With another ``key_added`` the columns of
+    ``obs`` begin with it. What an older model wrote there is taken away.
 
     Examples
     --------
@@ -104,6 +118,7 @@ def predict_abundance(
     if background not in BACKGROUNDS:
         msg = f"`background` is one of {', '.join(BACKGROUNDS)}, not {background!r}"
         raise InputError(msg, fix='`background="nan"`', code="BI-41")
+    check_coverage(coverage)
     regressor = _find(adata, model)
     keys = [record.key for record in regressor.encoders_] if use_rep is None else use_rep
     X, records = read_embeddings(adata, keys)
@@ -111,6 +126,8 @@ def predict_abundance(
     regressor.check_encoders(records)
     values = regressor.predict(X)
     glass = _without_tissue(adata)
+    read = np.ones(len(X), dtype=bool) if background == "keep" else ~glass
+    trust = Trust.of(regressor, X, values, read, coverage)
     if background != "keep":
         values[glass] = np.nan if background == "nan" else 0.0
     table = pd.DataFrame(values, index=adata.obs_names, columns=list(regressor.cell_types_))
@@ -120,11 +137,14 @@ def predict_abundance(
         "model_sha256": digest(regressor.to_bytes()),
         "learner": regressor.learner,
         "use_rep": np.array([record.key for record in records], dtype=object),
+        **trust.record(),
     }
     out = adata.copy() if copy else adata
     write_table(out, key_added, table, kind=regressor.kind_, record=record)
+    write_trust(out, key_added, trust, table, kind=regressor.kind_)
     if background == "nan" and glass.any():
         _warn_background(adata, glass)
+    warn_novel(adata, key_added, trust)
     return out if copy else None
 
 

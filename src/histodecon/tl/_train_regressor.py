@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from histodecon._core import Key, digest, doc, set_uns_branch, table_of
-from histodecon.models import AbundanceRegressor
-from histodecon.tl._training_data import read_training_data, training_groups
+from histodecon.models import AbundanceRegressor, NoveltyScore
+from histodecon.models import calibrate as calibrate_model
+from histodecon.models._calibrate import require_groups
+from histodecon.tl._training_data import TrainingData, read_training_data, training_groups
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from numpy.typing import NDArray
 
 
 @doc
@@ -26,6 +29,7 @@ def train_regressor(
     params: Mapping[str, Any] | None = None,
     transform: str = "none",
     weights: Literal["posterior"] | None = None,
+    calibrate: bool = False,
     device: str = "auto",
     random_state: int = 0,
     show_progress_bar: bool = True,
@@ -49,6 +53,10 @@ def train_regressor(
     transform
         Scale the targets are learned on: ``"none"``, ``"log1p"``, ``"sqrt"`` or ``"proportion"``.
     %(weights)s
+    calibrate
+        Learn, too, how far the model errs on patients that it never saw: predictions then come with intervals, and
+        ``model.reliability_`` tells which cell types to trust. The learner is trained once more for each group of ``groupby``,
+        without that group, so it takes about as many times longer as there are groups.
     %(device)s
     %(random_state)s
     %(show_progress_bar)s
@@ -62,7 +70,8 @@ def train_regressor(
     MissingKeyError
         An embedding, the targets, their standard deviations or the column is absent.
     InputError
-        An embedding is not finite or the same everywhere, a learner or parameter is unknown, too few spots have targets.
+        An embedding is not finite or the same everywhere, a learner or parameter is unknown, too few spots have targets, or
+        ``calibrate`` finds fewer than two groups.
     TargetError
         Targets are negative, or a spot has only some of them.
     ModelError
@@ -76,8 +85,11 @@ def train_regressor(
     Notes
     -----
     Writes ``uns["histodecon"]["regressor"]``: ``model`` (the model file as bytes), its ``sha256``, and in words
-    ``learner``, ``weights``, ``kind``, ``cell_types``, ``encoders``, ``use_rep``, ``licenses``, ``commercial`` and ``n_spots``, so that
+    ``learner``, ``weights``, ``calibrated``, ``kind``, ``cell_types``, ``encoders``, ``use_rep``, ``licenses``, ``commercial`` and ``n_spots``, so that
     ``predict_abundance(adata)`` needs nothing else.
+
+    What training spots look like is kept with every model (:class:`histodecon.models.NoveltyScore`, seconds at most), so that
+    predictions say which spots are unlike them.
 
     References
     ----------
@@ -96,6 +108,8 @@ def train_regressor(
     data = read_training_data(adata, use_rep, targets, weights)
     groups = training_groups(adata, groupby)
     rows = data.measured
+    if calibrate:
+        require_groups([] if groups is None else np.unique(groups[rows].astype(str)).tolist())
     model = AbundanceRegressor(
         learner,
         params=params,
@@ -113,9 +127,23 @@ def train_regressor(
         kind=data.kind,
         weights=data.weights(rows, transform),
     )
+    _learn_trust(model, data, groups, calibrate=calibrate)
     content = model.to_bytes()
     set_uns_branch(adata, Key.uns.REGRESSOR, _record(model, content) | {"weights": weights or ""})
     return model
+
+
+def _learn_trust(model: AbundanceRegressor, data: TrainingData, groups: NDArray | None, *, calibrate: bool) -> None:
+    rows = np.flatnonzero(data.measured)
+    labels = None if groups is None else groups[rows].astype(str)
+    if calibrate and labels is not None:
+
+        def weights(some: NDArray) -> Any:
+            return data.weights(rows[some], model.transform)
+
+        calibrate_model(model, data.X[rows], data.Y[rows], labels, weights=None if data.sd is None else weights)
+    widths = [record.width for record in data.records]
+    model.novelty_ = NoveltyScore.fit(data.X[rows], groups=labels, widths=widths, random_state=model.random_state)
 
 
 def _record(model: AbundanceRegressor, content: bytes) -> dict[str, Any]:
@@ -124,6 +152,7 @@ def _record(model: AbundanceRegressor, content: bytes) -> dict[str, Any]:
         "model": np.frombuffer(content, dtype=np.uint8).copy(),
         "sha256": digest(content),
         "learner": model.learner,
+        "calibrated": model.calibration_ is not None,
         "kind": model.kind_,
         "cell_types": np.array(model.cell_types_, dtype=object),
         "encoders": np.array([record.name for record in encoders], dtype=object),
