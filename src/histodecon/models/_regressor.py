@@ -200,6 +200,7 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         self.kind_ = "proportion" if proportions else given.kind
         self.n_features_in_ = len(self.input_center_)
         self.target_mean_ = (given.transformed if proportions else Y).mean(axis=0)
+        self.calibration_ = self.novelty_ = self.reliability_ = None
         constant = [name for name, flat in zip(given.types, np.ptp(Y, axis=0) == 0, strict=True) if flat]
         facts = {"n_rows": len(Y), "groups": given.names, "random_state": self.random_state, "constant_types": constant}
         weighted = {} if counts is None else {"weights": weights_summary(counts)}
