@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from paper._config import Cohort, Config, unset_variable
 from paper._sections import Absent, Sections, digest
 
 OWN, PREDICTIONS = "cell_abundance", "crossval_abundance"
+Compute = Callable[[], tuple[list[dict[str, Any]], dict[str, pd.DataFrame]]]
 SHOWN = ("cohort", "encoders", "task", "learner", "seed")
 
 
@@ -47,20 +49,9 @@ class Bench:
             self.missing.setdefault(f"{name}, {encoders}", str(gap))
             return None
 
-    def unit(self, spec: dict[str, Any], compute: Callable[[], tuple[list[dict], dict[str, pd.DataFrame]]]) -> Unit:
-        """A piece of work that is done once: rows of scores, and tables such as predictions."""
-        spec = {**spec, "version": hd.__version__}
-        folder = self.cache / "units" / f"{spec['what']}-{digest(spec)}"
-        if not (folder / "rows.json").exists():
-            rows, tables = compute()
-            folder.mkdir(parents=True, exist_ok=True)
-            for key, table in tables.items():
-                table.to_csv(folder / f"{key}.csv.gz")
-            part = folder / "rows.part"
-            part.write_text(json.dumps({"spec": spec, "rows": rows}, default=float))
-            part.replace(folder / "rows.json")  # the last thing that is written says that all is there
-            print(f"{spec['what']}: {', '.join(str(spec[key]) for key in SHOWN if key in spec)}", flush=True)
-        return Unit(folder)
+    def unit(self, spec: dict[str, Any], compute: Compute) -> Unit:
+        """A piece of work that is done once."""
+        return unit(self.cache, spec, compute)
 
 
 class Unit:
@@ -75,6 +66,29 @@ class Unit:
 
     def table(self, key: str) -> pd.DataFrame:
         return pd.read_csv(self.folder / f"{key}.csv.gz", index_col=0)
+
+
+def unit(cache: Path, spec: dict[str, Any], compute: Compute) -> Unit:
+    """Do a piece of work, rows of scores and tables such as predictions, or find what an earlier run left of the same."""
+    spec = {**spec, "version": hd.__version__, "code": code_of_models()}
+    folder = cache / "units" / f"{spec['what']}-{digest(spec)}"
+    if not (folder / "rows.json").exists():
+        rows, tables = compute()
+        folder.mkdir(parents=True, exist_ok=True)
+        for key, table in tables.items():
+            table.to_csv(folder / f"{key}.csv.gz")
+        part = folder / "rows.part"
+        part.write_text(json.dumps({"spec": spec, "rows": rows}, default=float))
+        part.replace(folder / "rows.json")  # the last thing that is written says that all is there
+        print(f"{spec['what']}: {', '.join(str(spec[key]) for key in SHOWN if key in spec)}", flush=True)
+    return Unit(folder)
+
+
+@functools.cache
+def code_of_models() -> str:
+    """Digest of the code that learns: other code is other work."""
+    folder = Path(hd.models.__file__).parent
+    return digest([path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))])
 
 
 def with_targets(adata: ad.AnnData, cohort: Cohort) -> ad.AnnData:
