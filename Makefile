@@ -69,6 +69,7 @@ pictures: $(STAMP)
 
 paper: $(STAMP)
 	@HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) -m paper.her2st --out docs/results
+	@HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) -m paper.run --config paper/configs/at_hand.toml
 
 clean:
 	@rm -rf demo_output docs/_build docs/api/generated build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
