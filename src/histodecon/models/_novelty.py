@@ -126,7 +126,8 @@ class NoveltyScore:
         weights = 1 / np.bincount(codes)[codes]
         distances = np.empty((len(X), len(widths), 2))
         for fold in range(int(folds.max()) + 1):
-            distances[folds == fold] = _distances(_learn(X[folds != fold], widths), X[folds == fold])
+            others = X[folds != fold] if (folds != fold).sum() > 1 else X
+            distances[folds == fold] = _distances(_learn(others, widths), X[folds == fold])
         scales = np.average(distances, axis=0, weights=weights)
         scores = _combine(distances, scales)
         limit = float(weighted_quantiles(scores, weights, (1 - false_alarm,))[0])

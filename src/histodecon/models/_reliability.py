@@ -147,7 +147,7 @@ class ReliabilityCard:
 
     def _judge(self, cc: float, low: float, coverage: float, n_groups: int) -> tuple[str, str]:
         if n_groups == 0:
-            return AVOID, "does not vary in the held-out groups"
+            return AVOID, "truth or prediction does not vary in the groups left out"
         if cc < USELESS_CC:
             return AVOID, f"CC {cc:.2f} is below {USELESS_CC}"
         doubts = []

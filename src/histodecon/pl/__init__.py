@@ -6,6 +6,7 @@ from histodecon.pl._colocalization_network import colocalization_network
 from histodecon.pl._deconvolution import deconvolution
 from histodecon.pl._evaluation import evaluation
 from histodecon.pl._local_colocalization import local_colocalization
+from histodecon.pl._reliability import reliability
 from histodecon.pl._report import report
 from histodecon.pl._tiles import tiles
 
@@ -16,6 +17,7 @@ __all__ = [
     "deconvolution",
     "evaluation",
     "local_colocalization",
+    "reliability",
     "report",
     "tiles",
 ]
