@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, kstest, norm
 
-from histodecon.stats import benjamini_hochberg, morans_r
+from histodecon.stats import _null, benjamini_hochberg, morans_r
 
 
 def _weights(coords: np.ndarray, length: float, *, include_self: bool) -> np.ndarray:
@@ -90,3 +90,24 @@ def test_benjamini_hochberg_by_hand_and_with_nan() -> None:
     p = np.array([0.01, np.nan, 0.04, 0.03, 0.005])
     np.testing.assert_allclose(benjamini_hochberg(p), [0.02, np.nan, 0.04, 0.04, 0.02])
     assert np.isnan(benjamini_hochberg(np.full(3, np.nan))).all()
+
+
+def test_shuffles_of_many_spots_are_summed_in_float32_and_decided_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    smoothed, v = rng.normal(size=(400, 6)), np.round(rng.normal(size=(400, 6)), 1)
+    v -= v.mean(axis=0)
+    draw = np.random.default_rng(5)
+    ties = np.abs(smoothed.T @ v[draw.permutation(400)])  # the first shuffle reaches what was observed, exactly
+
+    def p() -> np.ndarray:
+        return _null.permutation_p(smoothed, v, ties, 1.0, permutations=20, random_state=5)
+
+    plain = p()
+    monkeypatch.setattr(_null, "_MANY", 10)
+    looked_at: list[np.dtype] = []
+    shuffled = _null._shuffled
+    monkeypatch.setattr(_null, "_shuffled", lambda *given: (looked_at.append(given[1].dtype), shuffled(*given))[1])
+    np.testing.assert_array_equal(p(), plain)
+    assert set(looked_at) == {np.dtype(np.float32)}
+    monkeypatch.setattr(_null, "_DOUBT", 0.0)
+    assert (p() != plain).any()  # float32 alone would have decided otherwise

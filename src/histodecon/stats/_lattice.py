@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from histodecon.stats._bands import half_kernel, neighbors_by_bands, smooth_by_bands
 from histodecon.stats._weights import SpatialSums
-
-NEGLIGIBLE = 1e-17
-"""Weights below this are left out: n of them are less than the rounding of a sum that holds a weight of 1."""
 
 _ON_SITE = 1e-6  # distance to a site, in pitches, that rounding of coordinates explains
 _MOST_SITES = 6  # sites of the lattice for each spot; a hexagonal one has two
-_CHUNK_BYTES = 2**25
 
 
 @dataclass(frozen=True)
@@ -141,110 +137,43 @@ def lattice_sums(
     -----
     An isotropic Gaussian is the product of one along each axis, so the weight matrix of the full lattice is a Kronecker
     product of two small Toeplitz matrices: two passes of small matrix products, one for each axis, replace n² weights. Empty
-    sites hold zeros. Weights below 1e-17 are left out. Memory beyond the (n, K) result is some 100 MB.
+    sites hold zeros. Weights below 1e-15 are left out, in float32 below 1e-10. Memory beyond the (n, K) result is some tens of MB.
     """
-    smooth = _by_fft(lattice, length) if fft else _by_bands(lattice, length)
-    sharper = length / np.sqrt(2.0)
-    square = _by_fft(lattice, sharper) if fft else _by_bands(lattice, sharper)
-    ones = np.ones((len(lattice.sites), 1))
-    row_sums = _smoothed(lattice, ones, smooth)[:, 0].astype(np.float64)
-    sum_of_squares = float(_smoothed(lattice, ones, square).sum())
-    product = _smoothed(lattice, v, smooth)
+    weigh, smooth = (_neighbors_by_fft, _smooth_by_fft) if fft else (neighbors_by_bands, smooth_by_bands)
+    row_sums = weigh(lattice, length)
+    sum_of_squares = float(weigh(lattice, length / np.sqrt(2.0)).sum())
+    product = smooth(lattice, v, length)
     if not include_self:
         row_sums -= 1.0
-        sum_of_squares -= len(ones)
+        sum_of_squares -= len(row_sums)
         product -= v
     return SpatialSums(product, row_sums, float(include_self), float(row_sums.sum()), sum_of_squares)
 
 
-Smooth = Callable[[NDArray[np.floating]], NDArray[np.floating]]
+def _neighbors_by_fft(lattice: Lattice, length: float) -> NDArray[np.float64]:
+    return _smooth_by_fft(lattice, np.ones((len(lattice.sites), 1)), length)[:, 0].astype(np.float64, copy=False)
 
 
-def _smoothed(lattice: Lattice, v: NDArray[np.floating], smooth: Smooth) -> NDArray[np.floating]:
-    """Lay values on the lattice, a few columns at a time, smooth them and pick them up."""
-    site = lattice.site
-    shared = bool(np.bincount(site, minlength=1).max(initial=0) > 1)
-    sites = lattice.shape[0] * lattice.shape[1]
-    out = np.empty(v.shape, dtype=v.dtype)
-    for columns in _chunks(v.shape[1], sites * v.dtype.itemsize):
-        out[:, columns] = smooth(_laid(lattice, v[:, columns], site, shared=shared)).reshape(sites, -1)[site]
-    return out
-
-
-def _laid(
-    lattice: Lattice, part: NDArray[np.floating], site: NDArray[np.int64], *, shared: bool
-) -> NDArray[np.floating]:
-    """Put values on their sites, zeros between them. Nobody else holds the result, so that smoothing can let go of it."""
-    grid = np.zeros((lattice.shape[0] * lattice.shape[1], part.shape[1]), dtype=part.dtype)
-    if shared:
-        np.add.at(grid, site, part)
-    else:
-        grid[site] = part
-    return grid.reshape(*lattice.shape, -1)
-
-
-def _chunks(k: int, bytes_each: int) -> Iterator[slice]:
-    step = max(1, _CHUNK_BYTES // max(bytes_each, 1))
-    for start in range(0, k, step):
-        yield slice(start, min(start + step, k))
-
-
-def _by_bands(lattice: Lattice, length: float) -> Smooth:
-    down, across = (
-        _half_kernel(extent, pitch, length) for extent, pitch in zip(lattice.shape, lattice.pitch, strict=True)
-    )
-
-    def smooth(grid: NDArray[np.floating]) -> NDArray[np.floating]:
-        rows, columns, k = grid.shape
-        grid = _convolve(grid.reshape(1, rows, columns * k), down).reshape(rows, columns, k)
-        return _convolve(grid, across)
-
-    return smooth
-
-
-def _half_kernel(extent: int, pitch: float, length: float) -> NDArray[np.float64]:
-    reach = length * np.sqrt(-2.0 * np.log(NEGLIGIBLE))
-    taps = min(int(reach / pitch), extent - 1) + 1
-    return np.exp(-0.5 * (np.arange(taps) * (pitch / length)) ** 2)
-
-
-def _convolve(grid: NDArray[np.floating], kernel: NDArray[np.float64]) -> NDArray[np.floating]:
-    """Convolve the middle axis of (a, m, b) with a symmetric kernel: one banded block, moved along the axis."""
-    m, reach = grid.shape[1], len(kernel) - 1
-    if reach == 0:
-        return grid * kernel[0].astype(grid.dtype)
-    side = int(np.clip(reach, 24, 256))
-    offset = np.abs(np.arange(side)[:, None] + reach - np.arange(side + 2 * reach)[None, :])
-    block = np.where(offset <= reach, kernel[np.minimum(offset, reach)], 0.0).astype(grid.dtype)
-    out = np.empty_like(grid)
-    for start in range(0, m, side):
-        stop = min(start + side, m)
-        low, high = max(start - reach, 0), min(stop + reach, m)
-        first = low - (start - reach)
-        np.matmul(block[: stop - start, first : first + high - low], grid[:, low:high], out=out[:, start:stop])
-    return out
-
-
-def _by_fft(lattice: Lattice, length: float) -> Smooth:
+def _smooth_by_fft(lattice: Lattice, v: NDArray[np.floating], length: float) -> NDArray[np.floating]:
+    """Weigh the values around every spot, a few columns at a time."""
     from scipy import fft
 
-    padded = [
-        fft.next_fast_len(extent + len(_half_kernel(extent, pitch, length)) - 1, real=True)
+    taps = [
+        len(half_kernel(extent, pitch, length, v.dtype))
         for extent, pitch in zip(lattice.shape, lattice.pitch, strict=True)
     ]
+    padded = [fft.next_fast_len(extent + tap - 1, real=True) for extent, tap in zip(lattice.shape, taps, strict=True)]
     steps = [np.minimum(np.arange(size), size - np.arange(size)) for size in padded]
     down, across = (
         np.exp(-0.5 * (step * (pitch / length)) ** 2) for step, pitch in zip(steps, lattice.pitch, strict=True)
     )
-    transfer = fft.rfft2(down[:, None] * across[None, :]).real
-
-    def smooth(grid: NDArray[np.floating]) -> NDArray[np.floating]:
-        rows, columns, k = grid.shape
-        out = np.empty_like(grid)
-        for i in range(k):
-            spectrum = fft.rfft2(grid[:, :, i], s=padded)
-            spectrum *= transfer
-            out[:, :, i] = fft.irfft2(spectrum, s=padded)[:rows, :columns]
-        return out
-
-    return smooth
+    transfer = fft.rfft2(down[:, None] * across[None, :]).real.astype(v.dtype)
+    row, column = lattice.sites.T
+    out = np.empty(v.shape, dtype=v.dtype)
+    for k in range(v.shape[1]):
+        grid = np.zeros(lattice.shape, dtype=v.dtype)
+        np.add.at(grid.reshape(-1), lattice.site, v[:, k])
+        spectrum = fft.rfft2(grid, s=padded)
+        spectrum *= transfer
+        out[:, k] = fft.irfft2(spectrum, s=padded)[row, column]
+    return out

@@ -8,14 +8,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histodecon.stats._columns import unit_columns
+from histodecon.stats._columns import row_parts, unit_table
 from histodecon.stats._null import cross_variance, family_wise_q, permutation_p, self_moments, two_sided
 from histodecon.stats._smooth_null import SMOOTH_MIN_SPOTS, smooth_null, student_p
 from histodecon.stats._sums import METHODS, spatial_sums
 from histodecon.stats._weights import SpatialSums
 
 _MIN_SPOTS = 4
-_ROWS = 2048
+_ROWS = 256  # of a part of a product: OpenBLAS does not copy the factors of small ones
 
 
 @dataclass(frozen=True)
@@ -132,33 +132,27 @@ def morans_r(
 
     With fewer than 4 spots z, p and q are NaN and ``reason`` says so.
     """
-    u = _as_table(x, "x")
-    v = u if y is None else _as_table(y, "y")
+    first = _as_table(x, "x")
+    second = first if y is None else _as_table(y, "y")
     points = _as_coords(coords)
-    if not len(u) == len(v) == len(points):
-        msg = f"x, y and coords must have the same number of rows, got {len(u)}, {len(v)} and {len(points)}"
+    if not len(first) == len(second) == len(points):
+        msg = f"x, y and coords must have the same number of rows, got {len(first)}, {len(second)} and {len(points)}"
         raise ValueError(msg)
     _check_options(length, permutations, method, precision, block_size)
     _check_null(null, permutations, points)
-    u, flat_u = unit_columns(u)
-    v, flat_v = (u, flat_u) if y is None else unit_columns(v)
+    u, flat_u = unit_table(first, precision)
+    v, flat_v = (u, flat_u) if y is None else unit_table(second, precision)
     blank = flat_u[:, None] | flat_v[None, :]
     n = len(points)
     if n == 0:
         return _undefined(blank.shape, 0, length, "0 spots")
-    squared = u * u
-    fourth = np.einsum("ij,ij->j", squared, squared)
-    del squared
-    u, v = (u.astype(precision), v.astype(precision)) if precision == "float32" else (u, v)
     sums, used = spatial_sums(points, u, length, include_self=include_self, method=method, block_size=block_size)
     neighbors = (sums.total - n * sums.self_weight) / n
     if sums.total == 0.0:
         return _undefined(blank.shape, n, length, "every weight between two spots is 0 at this length")
-    r = _gram(sums.product, v) * (n / sums.total)
-    if y is None:
-        r = (r + r.T) / 2
+    r = (symmetric_gram(sums.product, v) if y is None else _gram(sums.product, v)) * (n / sums.total)
     r[blank] = np.nan
-    expected, sd, reason = _null_moments(sums, fourth, blank, same=y is None)
+    expected, sd, reason = _null_moments(sums, u if y is None else None, blank)
     effective = None
     if null == "shuffled_one" and not reason:
         sd = _one_shuffled(sums, sd, same=y is None)
@@ -180,17 +174,41 @@ def morans_r(
 
 def _gram(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
     """aᵀ b, summed in float64 also where the factors are float32."""
-    if a.dtype == np.float64:
-        return a.T @ b
     out = np.zeros((a.shape[1], b.shape[1]))
     for start in range(0, len(a), _ROWS):
         out += a[start : start + _ROWS].T @ b[start : start + _ROWS]
     return out
 
 
+def symmetric_gram(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Compute aᵀ b where it is symmetric; a quarter of it is not computed twice.
+
+    Parameters
+    ----------
+    a, b
+        Shape (n, K), float64 or float32.
+
+    Returns
+    -------
+    Shape (K, K), summed in float64.
+    """
+    k, half = a.shape[1], a.shape[1] // 2
+    top, corner = np.zeros((half, k)), np.zeros((k - half, k - half))
+    for start in range(0, len(a), _ROWS):
+        left, right = a[start : start + _ROWS], b[start : start + _ROWS]
+        top += left[:, :half].T @ right
+        corner += left[:, half:].T @ right[:, half:]
+    out = np.zeros((k, k))
+    out[:half], out[half:, half:] = top, corner
+    lower = np.tril_indices(len(out), -1)
+    out[lower] = out.T[lower]
+    return out
+
+
 def _null_moments(
-    sums: SpatialSums, fourth: NDArray[np.float64], blank: NDArray[np.bool_], *, same: bool
+    sums: SpatialSums, u: NDArray[np.floating] | None, blank: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    """Mean and sd of R, and why there are none; ``u`` has the types of a map of one table."""
     n = len(sums.row_sums)
     nothing = np.full(blank.shape, np.nan)
     if n < _MIN_SPOTS:
@@ -199,12 +217,20 @@ def _null_moments(
     if np.isnan(variance):
         return nothing, nothing.copy(), "all pairs of spots have the same weight at this length"
     expected, sd = np.zeros(blank.shape), np.full(blank.shape, np.sqrt(variance))
-    if same:
-        mean, own = self_moments(sums, fourth)
+    if u is not None:
+        mean, own = self_moments(sums, _fourth_moments(u))
         np.fill_diagonal(expected, mean)
         np.fill_diagonal(sd, np.sqrt(own))
     expected[blank] = sd[blank] = np.nan
     return expected, sd, ""
+
+
+def _fourth_moments(u: NDArray[np.floating]) -> NDArray[np.float64]:
+    total = np.zeros(u.shape[1])
+    for part in row_parts(*u.shape):
+        squared = u[part] * u[part]
+        total += np.einsum("ij,ij->j", squared, squared)
+    return total
 
 
 def _one_shuffled(sums: SpatialSums, sd: NDArray[np.float64], *, same: bool) -> NDArray[np.float64]:
@@ -249,7 +275,7 @@ def _as_table(values: ArrayLike, name: str) -> NDArray[np.float64]:
     if table.ndim != 2:
         msg = f"{name} must have shape (spots, types), got {table.shape}"
         raise ValueError(msg)
-    if not np.isfinite(table).all():
+    if not all(np.isfinite(table[part]).all() for part in row_parts(*table.shape)):
         msg = f"{name} has {int((~np.isfinite(table)).sum())} values that are not finite"
         raise ValueError(msg)
     return table

@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 
 from histodecon.stats._weights import SpatialSums
 
-_BLOCK = 128
+BLOCK = 96
+"""Spots of a block of pairs."""
+
+_COMPACT = 30.0  # length scales: squares of coordinates then round off some 1e-13
 
 
 def near_sums(
@@ -25,7 +28,7 @@ def near_sums(
     coords
         Positions, shape (n, 2), in the unit of ``length``.
     v
-        Values to be smoothed, shape (n, K). Weights are computed in their precision, float64 or float32.
+        Values to be smoothed, shape (n, K), float64 or float32; the exponential is taken in their precision.
     length
         Length scale of the Gaussian.
     include_self
@@ -44,7 +47,7 @@ def near_sums(
     matrix products do the work, and no list of pairs is made. Each block serves both of its halves.
 
     What is left out of the sum of weights is at most a share ``tolerance`` of it where spots are spread evenly, and R changes
-    by no more than that share. Memory beyond the (n, K) result: some blocks of 128 × the spots of two strips.
+    by no more than that share. Memory beyond the (n, K) result: some blocks of 96 × the spots of two strips.
     """
     n = len(coords)
     reach = length * np.sqrt(-2.0 * np.log(tolerance))
@@ -57,8 +60,8 @@ def near_sums(
     for strip in range(len(strips) - 1):
         first, last = strips[strip], strips[strip + 1]
         below = (last, strips[strip + 2]) if strip + 2 < len(strips) else (last, last)
-        for start in range(first, last, _BLOCK):
-            rows = slice(start, min(start + _BLOCK, last))
+        for start in range(first, last, BLOCK):
+            rows = slice(start, min(start + BLOCK, last))
             low, high = xy[start, 0] - reach, xy[rows.stop - 1, 0] + reach
             ahead = slice(rows.stop, rows.stop + int(np.searchsorted(xy[rows.stop : last, 0], high, "right")))
             next_x = xy[below[0] : below[1], 0]
@@ -95,15 +98,7 @@ def _add_block(
 ) -> float:
     """Add what a block of pairs contributes, both ways when it is off the diagonal; return its squared weights."""
     center = xy[rows.start]
-    a, b = (((xy[part] - center) / length).astype(values.dtype) for part in (rows, columns))
-    weights = np.subtract.outer(a[:, 0], b[:, 0])
-    np.multiply(weights, weights, out=weights)
-    other = np.subtract.outer(a[:, 1], b[:, 1])
-    np.multiply(other, other, out=other)
-    weights += other
-    weights *= values.dtype.type(-0.5)
-    with np.errstate(under="ignore"):
-        np.exp(weights, out=weights)
+    weights = _block((xy[rows] - center) / length, (xy[columns] - center) / length, values.dtype)
     product[rows] += weights @ values[columns]
     row_sums[rows] += weights.sum(axis=1, dtype=np.float64)
     squares = float(np.einsum("ij,ij->", weights, weights, dtype=np.float64))
@@ -112,3 +107,18 @@ def _add_block(
     product[columns] += weights.T @ values[rows]
     row_sums[columns] += weights.sum(axis=0, dtype=np.float64)
     return 2.0 * squares
+
+
+def _block(a: NDArray[np.float64], b: NDArray[np.float64], dtype: np.dtype) -> NDArray[np.floating]:
+    """Gaussian of the distances between two runs of spots."""
+    longest = max(float(np.abs(part).max()) for part in (a, b))
+    if longest < _COMPACT:  # -d²/2 = ab - a²/2 - b²/2, one matrix product, loses no digit that counts
+        left, right = np.ones((len(a), 4)), np.ones((4, len(b)))
+        left[:, :2], left[:, 2] = a, -0.5 * np.einsum("ij,ij->i", a, a)
+        right[:2], right[3] = b.T, -0.5 * np.einsum("ij,ij->i", b, b)
+        weights = (left @ right).astype(dtype, copy=False)
+    else:
+        across, down = (np.subtract.outer(a[:, axis], b[:, axis]) for axis in range(2))
+        weights = (-0.5 * (across**2 + down**2)).astype(dtype)
+    with np.errstate(under="ignore"):
+        return np.exp(weights, out=weights)

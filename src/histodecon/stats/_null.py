@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from histodecon.stats._weights import SpatialSums
 
-_ROWS = 2048
+_ROWS = 256
+_MANY = 4096  # spots from which shuffles are summed in float32 first
+_DOUBT = 2e-7  # of the product of norms: many times what float32 rounds off
 _ROUNDING = {"float64": 1e-12, "float32": 1e-6}
 _NO_CONTRAST = 1e-12  # share of the squared weights that double centering must leave
 
@@ -110,17 +112,35 @@ def permutation_p(
     """
     rng = np.random.default_rng(random_state)
     bar = np.abs(r) / scale * (1 - _ROUNDING[v.dtype.name])
+    bound = np.where(np.isnan(r), np.inf, bar)
     count = np.ones(r.shape, dtype=np.float64)
-    taken = np.empty((min(_ROWS, len(v)), v.shape[1]), dtype=v.dtype)
+    screened = v.dtype == np.float64 and len(v) >= _MANY
+    rough, fast = (smoothed.astype(np.float32), v.astype(np.float32)) if screened else (smoothed, v)
+    doubt = _DOUBT * np.sqrt(np.outer(_squares(smoothed), _squares(v))) if screened else 0.0
     for _ in range(permutations):
         order = rng.permutation(len(v))
-        shuffled = np.zeros(r.shape, dtype=np.float64)
-        for start in range(0, len(v), _ROWS):  # a part that stays in the cache
-            part = order[start : start + _ROWS]
-            gathered = np.take(v, part, axis=0, out=taken[: len(part)], mode="clip")
-            shuffled += smoothed[start : start + _ROWS].T @ gathered
-        count += np.abs(shuffled) >= bar
+        drawn = np.abs(_shuffled(rough, fast, order))
+        hit = drawn >= bound
+        if screened:  # close calls are decided in float64
+            for a, b in np.argwhere(np.abs(drawn - bound) <= doubt):
+                hit[a, b] = np.abs(smoothed[:, a] @ v[order, b]) >= bound[a, b]
+        count += hit
     return np.where(np.isnan(r), np.nan, count / (permutations + 1))
+
+
+def _shuffled(smoothed: NDArray[np.floating], v: NDArray[np.floating], order: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sum smoothed types times shuffled types, in float64 over parts that stay in the cache."""
+    out = np.zeros((smoothed.shape[1], v.shape[1]), dtype=np.float64)
+    taken = np.empty((min(_ROWS, len(v)), v.shape[1]), dtype=v.dtype)
+    for start in range(0, len(v), _ROWS):
+        part = order[start : start + _ROWS]
+        gathered = np.take(v, part, axis=0, out=taken[: len(part)], mode="clip")
+        out += smoothed[start : start + _ROWS].T @ gathered
+    return out
+
+
+def _squares(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.einsum("ij,ij->j", values, values)
 
 
 def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:

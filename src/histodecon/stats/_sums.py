@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from histodecon.stats._lattice import NEGLIGIBLE, Lattice, find_lattice, lattice_sums
+from histodecon.stats._bands import NEGLIGIBLE
+from histodecon.stats._lattice import Lattice, find_lattice, lattice_sums
+from histodecon.stats._near import BLOCK as NEAR_BLOCK
 from histodecon.stats._near import near_sums
 from histodecon.stats._weights import SpatialSums, gaussian_sums
 
@@ -73,12 +75,12 @@ def _cheapest(coords: NDArray[np.float64], k: int, length: float, lattice: Latti
         return "blocks"
     pair = 2 * k * _SECONDS["product"] + _SECONDS["weight"]
     cost = {"blocks": n * n / 2 * pair}
-    reach = length * np.sqrt(-2.0 * np.log(NEGLIGIBLE))
-    width, height = np.maximum(np.ptp(coords, axis=0), 1e-300)
+    reach = length * np.sqrt(-2.0 * np.log(NEGLIGIBLE["float64"]))
+    width, height = (max(float(np.ptp(axis)), 1e-300) for axis in coords.T)
     in_strip = n * min(1.0, reach / height)
     ahead = min(1.0, reach / width)
-    near = min(1.5 * in_strip * ahead + 128, in_strip) + min(2 * in_strip * ahead + 128, in_strip)
-    cost["near"] = n * min(near, n) * pair + 3 * _SECONDS["call"] * (n / 128 + height / reach)
+    near = min(1.5 * in_strip * ahead + NEAR_BLOCK, in_strip) + min(2 * in_strip * ahead + NEAR_BLOCK, in_strip)
+    cost["near"] = n * min(near, n) * pair + 3 * _SECONDS["call"] * (n / NEAR_BLOCK + height / reach)
     if lattice is not None:
         sites = lattice.shape[0] * lattice.shape[1]
         taps = [min(reach / pitch, extent) for pitch, extent in zip(lattice.pitch, lattice.shape, strict=True)]
