@@ -36,17 +36,21 @@ class Bench:
             cohort = self.config.cohorts[name]
             made = Sections(cohort, self.config.encoders, self.cache, self.config.device)
             made.prepare()
-            self.missing |= made.absent
+            self.missing |= made.gaps
             self._sections[name] = made
         return self._sections[name]
 
     def cohort(self, name: str, encoders: str) -> ad.AnnData | None:
         """Spots with the embeddings of a set of encoders and their targets; None, and a note, where that cannot be."""
+        sections = self.sections(name)
         try:
-            adata = self.sections(name).load(self.config.encoder_sets[encoders])
+            adata = sections.load(self.config.encoder_sets[encoders])
+        except Absent:  # the gaps of the sections say why
+            return None
+        try:
             return with_targets(adata, self.config.cohorts[name])
         except Absent as gap:
-            self.missing.setdefault(f"{name}, {encoders}", str(gap))
+            self.missing[f"targets of {name}"] = str(gap)
             return None
 
     def unit(self, spec: dict[str, Any], compute: Compute) -> Unit:
@@ -108,7 +112,7 @@ def with_targets(adata: ad.AnnData, cohort: Cohort) -> ad.AnnData:
     found = found.loc[found.notna().all(axis=1)]
     kept = adata[adata.obs_names.isin(found.index)].copy()
     if kept.n_obs == 0:
-        msg = f"Targets of {cohort.name}: {path.name} names none of its spots, which are called such as {adata.obs_names[0]}"
+        msg = f"{path.name} names none of its spots, which are called such as {adata.obs_names[0]}"
         raise Absent(msg)
     hd.tl.set_targets(kept, found.loc[kept.obs_names], kind="abundance")
     return kept

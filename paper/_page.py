@@ -27,6 +27,9 @@ OMP_NUM_THREADS=1 python -m paper.run --config {shown(bench.config_path)} --out 
 
 {cohorts(bench)}
 
+What a run does stands in its configuration: `paper/configs/at_hand.toml` is for data and encoders that need no consent,
+`paper/configs/source.toml` for those of the source (Sun, Zhu and Qiu 2025, arXiv:2507.07013) and says what to have before.
+
 {"".join(f"{part}{chr(10)}" for part in parts)}"""
     if gaps:
         page += f"## What was not there\n\n{gaps}\n"

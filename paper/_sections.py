@@ -28,6 +28,14 @@ class Absent(Exception):  # no error: the run goes on
     """Something that the configuration names is not there; the text says what to get."""
 
 
+def brief(error: hd.HistodeconError) -> str:
+    """What is wrong and what to type, without the details between."""
+    text = str(error)
+    what, _, fix = text.partition(" To fix it: ")
+    first = what.split(". ")[0].rstrip(".")
+    return f"{first}; {fix}" if fix else first
+
+
 def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
@@ -44,13 +52,13 @@ def section_names(cohort: Cohort) -> tuple[str, ...]:
     try:
         return tuple(files_of(Path(str(cohort.folder))))
     except hd.InputError as error:
-        raise Absent(str(error)) from error
+        raise Absent(brief(error)) from error
 
 
 def _require_folder(cohort: Cohort) -> None:
     unset = unset_variable(cohort.folder or "")
     if unset:
-        msg = f"{cohort.name}: the variable {unset} is not set; {HOW[cohort.dataset]}"
+        msg = f"the variable {unset} is not set; {HOW[cohort.dataset]}"
         raise Absent(msg)
 
 
@@ -67,11 +75,11 @@ def read_section(cohort: Cohort, section: str) -> Any:
             return hd.datasets.stnet(str(cohort.folder), sections=[section])
         return hd.datasets.her2st([section], folder=cohort.folder, show_progress_bar=False)
     except hd.HubError as error:
-        raise Absent(str(error)) from error
+        raise Absent(brief(error)) from error
     except hd.InputError as error:
         if error.code not in ABSENT:
             raise
-        msg = f"{section}: {error}"
+        msg = brief(error)
         raise Absent(msg) from error
 
 
@@ -91,7 +99,7 @@ def encoder_of(name: str, entry: Mapping[str, Any]) -> Any:
     if weights is not None and not Path(weights).exists():
         unset = unset_variable(weights)
         what = f"the variable {unset} is not set" if unset else f"there is no {weights}"
-        msg = f"Weights of {name}: {what}"
+        msg = f"no weights: {what}"
         raise Absent(msg)
     if "timm" not in entry:
         return name
@@ -105,7 +113,7 @@ def embed(sdata: Any, name: str, entry: Mapping[str, Any], device: str) -> None:
     try:
         hd.pp.embed_tiles(sdata, encoder, weights=weights, device=device, show_progress_bar=False)
     except (hd.HubError, hd.MissingDependencyError) as error:
-        msg = f"Encoder {name}: {error}"
+        msg = brief(error)
         raise Absent(msg) from error
 
 
@@ -117,6 +125,7 @@ class Sections:
         what = [cohort.dataset, cohort.tile_px, cohort.tile_um, cohort.random_state, cohort.n_rows]
         self.folder = cache / "embeddings" / f"{cohort.name}-{digest(what)}"
         self.absent: dict[str, str] = {}
+        self.lost: dict[str, str] = {}
 
     def _path(self, section: str, encoder: str | None = None) -> Path:
         stem = "spots" if encoder is None else f"{encoder}-{digest(dict(self.encoders[encoder]))}"
@@ -136,9 +145,18 @@ class Sections:
             try:
                 sdata = read_section(self.cohort, section)
             except Absent as gap:
-                self.absent[section] = str(gap)
+                self.lost[section] = str(gap)
                 continue
             self._embed(sdata, section, wanted)
+
+    @property
+    def gaps(self) -> dict[str, str]:
+        """What cannot be had: an entry for the cohort, and one for each encoder."""
+        if not self.lost:
+            return self.absent
+        listed = ", ".join(list(self.lost)[:3]) + (", …" if len(self.lost) > 3 else "")
+        what = f"{len(self.lost)} of {len(section_names(self.cohort))} sections are not there ({listed})"
+        return {**self.absent, self.cohort.name: f"{what}: {next(iter(self.lost.values()))}"}
 
     def _embed(self, sdata: Any, section: str, wanted: list[str]) -> None:
         hd.pp.tile_spots(sdata, **self.cohort.tiling)

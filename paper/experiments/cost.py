@@ -72,7 +72,9 @@ def task(bench: Bench, cohort: str, target: str | None, encoders: str) -> dict[s
 def measured(bench: Bench, config_path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     paths = [str(config_path), str(bench.out), str(bench.cache)]
     command = [sys.executable, "-m", "paper.experiments.cost", *paths, json.dumps(arguments)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ.copy())
+    places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(place for place in places if place)}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 

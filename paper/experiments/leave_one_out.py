@@ -86,18 +86,23 @@ def over_seeds(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, cohort: str, learner: str, path: Any) -> None:
+    """A bar a set of encoders, a group of bars a patient; a line where ridge is."""
     plt = pyplot()
-    own = table[(table["cohort"] == cohort) & (table["learner"] == learner)]
+    own = table[table["cohort"] == cohort]
     patients, sets = sorted(set(own["test"])), list(dict.fromkeys(own["encoders"]))
-    figure, axes = plt.subplots(
-        2, 1, figsize=(max(5, 1.2 + 0.2 * len(patients) * (len(sets) + 1)), 5.4), sharex=True, layout="constrained"
-    )
+    size = (max(5, 1.2 + 0.2 * len(patients) * (len(sets) + 1)), 5.4)
+    figure, axes = plt.subplots(2, 1, figsize=size, sharex=True, layout="constrained")
     width = 0.8 / len(sets)
     for ax, score, label in zip(axes, ("cc", "l1"), ("CC", "L1"), strict=True):
-        means = own.pivot_table(index="test", columns="encoders", values=score, sort=False)
+        means = own.pivot_table(index=["learner", "test"], columns="encoders", values=score, sort=False)
         for i, name in enumerate(sets):
             place = np.arange(len(patients)) + (i - (len(sets) - 1) / 2) * width
-            ax.bar(place, means.loc[patients, name], 0.92 * width, label=name, color=plt.get_cmap("tab10")(i))
+            ax.bar(
+                place, means.loc[learner].loc[patients, name], 0.92 * width, label=name, color=plt.get_cmap("tab10")(i)
+            )
+            if "ridge" in means.index and learner != "ridge":
+                height = means.loc["ridge"].loc[patients, name]
+                ax.hlines(height, place - 0.46 * width, place + 0.46 * width, color="black", lw=1.5)
         ax.set_ylabel(label)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
@@ -122,7 +127,7 @@ def run(bench: Bench) -> str:
         draw(table, cohort, learner, bench.out / f"leave_one_out_{cohort}.png")
         parts.append(
             f"```{{figure}} {bench.out.name}/leave_one_out_{cohort}.png\n:alt: CC and L1 of each {bench.config.leave_out}.\n\n"
-            f"{cohort}: CC and L1 of each {bench.config.leave_out} left out, `{learner}`.\n```\n"
+            f"{cohort}: CC and L1 of each {bench.config.leave_out} left out, `{learner}`; the black lines are ridge.\n```\n"
         )
         digits = {"cc": 3, "l1": 4, "l1_shares": 3, "cc, lowest": 3, "cc, highest": 3}
         parts.append(markdown_table(shown[shown["cohort"] == cohort], digits))

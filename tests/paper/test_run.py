@@ -112,9 +112,8 @@ def test_cost_of_every_task(done):
     assert (table["seconds"] > 0).all()
 
 
-def test_cost_is_measured_in_a_process_of_its_own(done, monkeypatch):
+def test_cost_is_measured_in_a_process_of_its_own(done):
     bench, _ = done
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     arguments = {"cohort": "one", "target": None, "encoders": "color_stats"}
     ballast = np.ones(60_000_000)  # 480 MB of ours are not the task's
     found = cost.measured(bench, bench.config_path, arguments)

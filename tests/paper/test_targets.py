@@ -51,7 +51,7 @@ def test_made_once_and_read(tmp_path):
         make(cohort, config, method="nnls")
     bench = Bench(config, tmp_path / "out", path)
     assert bench.cohort("one", "color_stats") is None
-    assert "python -m paper.targets" in bench.missing["one, color_stats"]
+    assert "python -m paper.targets" in bench.missing["targets of one"]
     hd.datasets.toy_reference().write_h5ad(tmp_path / "cells.h5ad")
     made = make(cohort, config, method="nnls")
     assert made == tmp_path / "made" / "one.h5ad"
