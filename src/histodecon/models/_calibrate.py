@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 
 from histodecon._core import InputError, as_2d_float, first_names
 from histodecon.models._checks import encoded_groups
@@ -75,24 +76,29 @@ def calibrate(
     Reliability in 4 groups left out, 120 spots
     ...
     """
+    from tqdm.auto import tqdm
+
     X, Y = as_2d_float(X, "X"), np.asarray(y, dtype=np.float64)
     codes, names = encoded_groups(groups, len(X))
     require_groups(names)
     held_out = np.full(Y.shape, np.nan)
     training = [np.flatnonzero(codes != code) for code in range(len(names))]
-    folds = fit_folds(
-        model,
-        X,
-        Y,
-        training,
-        groups=codes,
-        encoders=model.encoders_,
-        cell_types=model.cell_types_,
-        kind=model.kind_,
-        weights=weights,
-        neighbors=neighbors,
-        n_jobs=n_jobs,
-    )
+    quiet = clone(model).set_params(show_progress_bar=False)
+    with tqdm(total=len(names), desc="calibration", disable=not model.show_progress_bar) as bar:
+        folds = fit_folds(
+            quiet,
+            X,
+            Y,
+            training,
+            groups=codes,
+            encoders=model.encoders_,
+            cell_types=model.cell_types_,
+            kind=model.kind_,
+            weights=weights,
+            neighbors=neighbors,
+            n_jobs=n_jobs,
+            on_fold=lambda *_: bar.update(),
+        )
     for code, fold in enumerate(folds):
         rows = np.flatnonzero(codes == code)
         rings = {} if neighbors is None else {"neighbors": [among(ring, rows) for ring in neighbors]}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from histodecon.models._held_out import weighted_quantiles
+from histodecon.models._held_out import sorted_quantiles, weighted_quantiles
 
 LEVELS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 """Shares of spots for which half-widths are kept; between them they are interpolated."""
@@ -16,7 +18,11 @@ LEAST_ERROR = 0.25
 
 
 def half_widths(
-    truth: NDArray[np.float64], predicted: NDArray[np.float64], codes: NDArray[np.intp], weights: NDArray[np.float64]
+    truth: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    weights: NDArray[np.float64],
+    levels: Sequence[float] = LEVELS,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Calibrate one cell type.
 
@@ -25,23 +31,26 @@ def half_widths(
     truth, predicted
         Targets and predictions of held-out spots, shape (n,).
     codes
-        Group of each spot, shape (n,).
+        Group of each spot, numbered from 0, shape (n,).
     weights
         How much each spot counts, shape (n,).
+    levels
+        Shares of spots that shall be covered, from low to high.
 
     Returns
     -------
-    Half-widths at each of ``LEVELS`` in units of the local error, the predictions at which that is known, and the local
+    Half-widths at each of ``levels`` in units of the local error, the predictions at which that is known, and the local
     errors there.
     """
     error = np.abs(truth - predicted)
     knots, local = _local_error(predicted, error)
     relative = error / np.interp(predicted, knots, local)
-    half = weighted_quantiles(relative, weights, LEVELS)
-    groups = np.unique(codes)
-    if len(groups) > 1:
-        others = [weighted_quantiles(relative[codes != one], weights[codes != one], LEVELS) for one in groups]
-        half = _widened(half, relative, np.stack(others)[codes], weights)
+    order = np.argsort(relative, kind="stable")
+    ordered, counts, whose = relative[order], weights[order], codes[order]
+    half = sorted_quantiles(ordered, counts, levels)
+    if whose.max() > 0:
+        others = [sorted_quantiles(ordered, counts * (whose != one), levels) for one in range(int(whose.max()) + 1)]
+        half = _widened(half, ordered, np.stack(others)[whose], counts, levels)
     return np.maximum.accumulate(half), knots, local
 
 
@@ -50,10 +59,11 @@ def _widened(
     relative: NDArray[np.float64],
     others: NDArray[np.float64],
     weights: NDArray[np.float64],
+    levels: Sequence[float],
 ) -> NDArray[np.float64]:
     """Times what groups need beyond the quantiles of the other groups; where those are 0, the largest error."""
     out = half.copy()
-    for i, level in enumerate(LEVELS):
+    for i, level in enumerate(levels):
         allowed = others[:, i]
         missing = np.where(relative > 0, np.inf, 0.0)
         np.divide(relative, allowed, out=missing, where=allowed > 0)

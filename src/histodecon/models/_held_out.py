@@ -57,6 +57,25 @@ def weighted_quantiles(
     One value a share.
     """
     order = np.argsort(values, kind="stable")
-    share = np.cumsum(weights[order])
+    return sorted_quantiles(values[order], weights[order], levels)
+
+
+def sorted_quantiles(
+    values: NDArray[np.float64], weights: NDArray[np.float64], levels: Sequence[float]
+) -> NDArray[np.float64]:
+    """As :func:`weighted_quantiles`, of values from low to high; some weights may be 0.
+
+    Parameters
+    ----------
+    values, weights
+        Shape (n,).
+    levels
+        Shares.
+
+    Returns
+    -------
+    One value a share.
+    """
+    share = np.cumsum(weights)
     at = np.searchsorted(share, np.asarray(levels) * share[-1] * (1 - 1e-12))
-    return np.asarray(values[order][np.minimum(at, len(values) - 1)])
+    return np.asarray(values[np.minimum(at, len(values) - 1)])
