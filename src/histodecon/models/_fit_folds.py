@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from histodecon._core import InputError, ResourceError, as_2d_float, require_client
+from histodecon.models._fit_at_once import fit_at_once
 from histodecon.models._fit_fold import Done, FoldData, Rows, Task, fit_fold
 from histodecon.models._fold_cache import FoldCache
 
@@ -77,6 +78,9 @@ def fit_folds(
     -------
     One fitted regressor a fold, in the order of ``folds``. On a CPU the numbers do not depend on ``n_jobs`` and ``client``.
 
+    Learners that know how fit all folds at once in this process instead: ``ridge`` from sums over the groups, and networks on a
+    CUDA device, stacked into one.
+
     Raises
     ------
     InputError
@@ -135,7 +139,10 @@ def _done(
     model: AbundanceRegressor, data: FoldData, todo: Sequence[Task], processes: int, client: Client | None
 ) -> Generator[Done]:
     """Fit what is to be fitted, wherever; results as they come."""
-    if client is not None:
+    at_once = fit_at_once(model, data, todo)
+    if at_once is not None:
+        yield from at_once
+    elif client is not None:
         from histodecon.models._fit_on_cluster import fit_on_cluster
 
         yield from fit_on_cluster(client, model, data, todo)

@@ -16,6 +16,8 @@ from histodecon._core import InputError, add_card, cards_table, closest_names, f
 if TYPE_CHECKING:
     import pandas as pd
 
+    from histodecon.models._many_fits import ManyFits
+
 Arrays = dict[str, NDArray[Any]]
 Shapes = dict[str, tuple[int, ...]]
 
@@ -92,6 +94,21 @@ class Learner(ABC):
         -------
         The learner itself.
         """
+
+    def fit_many(self, problem: ManyFits) -> list[Learner] | None:
+        """Learn from many training sets at once, where that is faster than one after the other.
+
+        Parameters
+        ----------
+        problem
+            The training sets.
+
+        Returns
+        -------
+        A fitted learner for each, with the parameters of this one; None to be asked for one after the other, which is what a
+        learner does that has no such method.
+        """
+        return None
 
     @abstractmethod
     def predict(self, X: NDArray) -> NDArray[np.float64]:

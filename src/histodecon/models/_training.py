@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histodecon._core import FallbackWarning, ModelError
-from histodecon.models._losses import composite_loss
+from histodecon.models._steps import Stepper
 
 if TYPE_CHECKING:
     import torch
 
-    _Data = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]  # inputs, targets, how much each target counts
+    Data = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]  # inputs, targets, how much each target counts
 
 MAX_STEPS = 3000
 MIN_EPOCHS = 8
@@ -41,6 +41,10 @@ class TrainingPlan:
         Passes over the rows at most; fewer where they would be more than 3,000 steps, but at least 8.
     patience
         Epochs without improvement on the held-in rows before stopping.
+    hidden
+        Width of the hidden layers.
+    precision
+        What steps are computed in, see :func:`histodecon.models._steps.compute_dtype`.
     """
 
     learning_rate: float
@@ -50,6 +54,8 @@ class TrainingPlan:
     batch_size: int
     max_epochs: int
     patience: int
+    hidden: int = 256
+    precision: str = "float32"
 
     def batches(self, n_rows: int) -> int:
         """Return the number of batches of an epoch.
@@ -78,6 +84,20 @@ class TrainingPlan:
         The number.
         """
         return min(self.max_epochs, max(MIN_EPOCHS, MAX_STEPS // self.batches(n_rows)))
+
+    def steps(self, n_rows: int) -> int:
+        """Return the number of steps where training does not stop early.
+
+        Parameters
+        ----------
+        n_rows
+            Training rows.
+
+        Returns
+        -------
+        The number.
+        """
+        return self.epochs(n_rows) * self.batches(n_rows)
 
 
 @dataclass
@@ -152,83 +172,89 @@ def train_network(
 
     rows = np.flatnonzero(~held_in)
     watched = torch.as_tensor(np.flatnonzero(held_in), device=X.device)
-    stepper = _Stepper(network, plan, len(rows))
-    history, kept = TrainingHistory(), _copy(network)
-    data = (X, Y, weights)
-    best = _evaluate(network, data, watched, plan)
-    best = best if math.isfinite(best) else math.inf
-    for epoch in range(plan.epochs(len(rows))):
+    stepper = Stepper(network, plan, len(rows))
+    data = (stepper.inputs(X), Y, weights)
+    start = _evaluate(stepper, data, watched)
+    course = Course(plan, start, watches=len(watched) > 0, copy_of=lambda: _copy(network))
+    for _ in range(plan.epochs(len(rows))):
         loss = stepper.epoch(data, rng.permutation(rows))
-        watched_loss = _evaluate(network, data, watched, plan)
-        deciding = watched_loss if len(watched) else loss
+        if not course.goes_on(loss, _evaluate(stepper, data, watched), on_epoch):
+            break
+    network.load_state_dict(course.kept)
+    network.eval()
+    course.tell()
+    return course.history
+
+
+class Course:
+    """What is remembered and decided after each epoch of one network.
+
+    Parameters
+    ----------
+    plan
+        How it is trained.
+    start
+        Held-in loss before training.
+    watches
+        Whether there are held-in rows.
+    copy_of
+        Gives a copy of the present weights.
+    """
+
+    def __init__(
+        self, plan: TrainingPlan, start: float, *, watches: bool, copy_of: Callable[[], dict[str, torch.Tensor]]
+    ) -> None:
+        self.plan, self.watches, self.copy_of = plan, watches, copy_of
+        self.best = start if math.isfinite(start) else math.inf
+        self.history, self.kept = TrainingHistory(), copy_of()
+
+    def goes_on(self, loss: float, held_in: float, on_epoch: Callable[[int, float], Any] | None = None) -> bool:
+        """Note an epoch.
+
+        Parameters
+        ----------
+        loss
+            Mean loss of its steps.
+        held_in
+            Loss on held-in rows after it, NaN without any.
+        on_epoch
+            As in :func:`train_network`.
+
+        Returns
+        -------
+        Whether another one shall follow.
+        """
+        history, deciding = self.history, held_in if self.watches else loss
+        epoch = len(history.training_loss)
         if not (math.isfinite(loss) and math.isfinite(deciding)):
             history.stopped = "diverged"
-            break
+            return False
         history.training_loss.append(loss)
-        history.held_in_loss.append(watched_loss)
+        history.held_in_loss.append(held_in)
         if on_epoch is not None:
             on_epoch(epoch, deciding)
-        if deciding < best or not len(watched):
-            best, kept, history.best_epoch = deciding, _copy(network), epoch
-        elif epoch - history.best_epoch >= plan.patience:
+        if deciding < self.best or not self.watches:
+            self.best, self.kept, history.best_epoch = deciding, self.copy_of(), epoch
+        elif epoch - history.best_epoch >= self.plan.patience:
             history.stopped = "patience"
-            break
-    network.load_state_dict(kept)
-    network.eval()
-    if history.stopped == "diverged":
-        _tell_divergence(history)
-    return history
+            return False
+        return True
+
+    def tell(self) -> None:
+        """Warn of a divergence, or refuse it; see :func:`train_network`."""
+        if self.history.stopped == "diverged":
+            _tell_divergence(self.history)
 
 
-class _Stepper:
-    """Optimizer and schedule of one network."""
-
-    def __init__(self, network: torch.nn.Module, plan: TrainingPlan, n_rows: int) -> None:
-        from torch import optim
-
-        self.network, self.plan, self.n_batches = network, plan, plan.batches(n_rows)
-        matrices = [p for p in network.parameters() if p.ndim > 1]
-        vectors = [p for p in network.parameters() if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        self.optimizer = optim.AdamW(groups, lr=plan.learning_rate)
-        steps = plan.epochs(n_rows) * self.n_batches + 1
-        self.schedule = optim.lr_scheduler.OneCycleLR(
-            self.optimizer, plan.learning_rate, total_steps=steps, pct_start=0.1
-        )
-
-    def epoch(self, data: _Data, order: NDArray[np.intp]) -> float:
-        """One pass; returns the mean loss, NaN as soon as one step's is not finite."""
-        import torch
-
-        self.network.train()
-        device = data[0].device
-        total = torch.zeros((), device=device)
-        for rows in np.array_split(order, self.n_batches):
-            self.optimizer.zero_grad()
-            loss = _loss(self.network, data, torch.as_tensor(rows, device=device), self.plan)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-            self.optimizer.step()
-            self.schedule.step()
-            total += loss.detach()
-        return float(total) / self.n_batches
-
-
-def _loss(network: torch.nn.Module, data: _Data, rows: torch.Tensor, plan: TrainingPlan) -> torch.Tensor:
-    X, Y, weights = data
-    own = None if weights is None else weights[rows]
-    return composite_loss(network(X[rows]), Y[rows], l1=plan.l1, l2=plan.l2, weights=own)
-
-
-def _evaluate(network: torch.nn.Module, data: _Data, rows: torch.Tensor, plan: TrainingPlan) -> float:
+def _evaluate(stepper: Stepper, data: Data, rows: torch.Tensor) -> float:
     """Loss on held-in rows, NaN without any."""
     import torch
 
     if not len(rows):
         return math.nan
-    network.eval()
+    stepper.copy.eval()
     with torch.no_grad():
-        return float(_loss(network, data, rows, plan))
+        return float(stepper.loss(data, rows))
 
 
 def _copy(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -245,5 +271,5 @@ def _tell_divergence(history: TrainingHistory) -> None:
     warnings.warn(
         f"[HD-BI-73] {what} ({where}). The weights of epoch {history.best_epoch} are kept. To avoid it: {fix}.",
         FallbackWarning,
-        stacklevel=3,
+        stacklevel=4,
     )

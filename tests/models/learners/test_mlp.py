@@ -96,7 +96,7 @@ def test_more_cell_types_than_half_the_width() -> None:
 
 @pytest.mark.parametrize(
     "params",
-    [{"l1": -1.0}, {"l2": -0.1}, {"learning_rate": 0.0}, {"hidden": 1.5}, {"hidden": True}, {"start": "zero"}, {"dropout": 1.0},
+    [{"l1": -1.0}, {"l2": -0.1}, {"learning_rate": 0.0}, {"hidden": 1.5}, {"hidden": True}, {"start": "zero"}, {"precision": "float16"}, {"dropout": 1.0},
      {"max_epochs": "many"}, {"weight_decay": float("nan")}],
 )  # fmt: skip
 def test_senseless_parameters_are_refused(params: dict) -> None:
@@ -110,7 +110,7 @@ def test_equal_weights_are_no_weights_and_others_are_not(start: str) -> None:
     other = np.random.default_rng(2).gamma(0.3, 1.0, Y.shape) + 0.01
     plain, same, weighted = (
         get_learner("mlp")
-        .build({**QUICK, "start": start})
+        .build({**QUICK, "start": start, "learning_rate": 5e-3})
         .fit(X, Y, groups, FitContext(device="cpu"), weights)
         .predict(X)
         for weights in (None, np.ones_like(Y), other / other.mean(axis=0))

@@ -10,18 +10,23 @@ import numpy as np
 from histodecon._core import HistodeconWarning, InputError, one_thread, resolve_device
 from histodecon.models._learners import Arrays, FitContext, Learner, LearnerCard, Shapes
 from histodecon.models._networks import N_LINEAR, build_mlp, layer_widths, start_linear
-from histodecon.models.learners.ridge import choose_strength, fit_ridge, spectrum
+from histodecon.models._ridge_start import RidgeStart
+from histodecon.models._steps import PRECISIONS, own_random_state
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from histodecon.models._training import TrainingHistory
+    from histodecon.models._many_fits import ManyFits
+    from histodecon.models._stacked import Job
+    from histodecon.models._training import TrainingHistory, TrainingPlan
 
 FEW_ROWS = 32
 HELD_IN_SHARE = 0.2
 CHUNK = 8192
 STARTS = ("ridge", "random")
+STACK_EVERYWHERE = False
+"""Whether many training sets are stacked on any device; for tests."""
 
 
 class MlpLearner(Learner):
@@ -39,8 +44,11 @@ class MlpLearner(Learner):
         if self.params["start"] not in STARTS:
             msg = f"start must be one of {STARTS}, got {self.params['start']!r}"
             raise InputError(msg, code="BI-72")
+        if self.params["precision"] not in PRECISIONS:
+            msg = f"precision must be one of {PRECISIONS}, got {self.params['precision']!r}"
+            raise InputError(msg, code="BI-72")
         for name, value in self.params.items():
-            if name == "start":
+            if name in ("start", "precision"):
                 continue
             low, high = _RANGES[name]
             whole = isinstance(CARD.defaults[name], int)
@@ -67,18 +75,58 @@ class MlpLearner(Learner):
         inputs = torch.as_tensor(X, dtype=torch.float32, device=device)
         targets = torch.as_tensor(Y, dtype=torch.float32, device=device)
         counts = None if weights is None else torch.as_tensor(weights, dtype=torch.float32, device=device)
-        rng = np.random.default_rng(context.random_state)
-        held_in = held_in_rows(groups, self.params["n_networks"], rng)
-        ridge = self.params["start"] != "random"
-        start = _RidgeStart(X, Y, groups, self.params["hidden"] // 2, weights) if ridge else None
+        held_in, draws = self._draws(groups, context.random_state)
+        start = self._ridge_start(X, Y, groups, weights)
         self.networks_, histories = [], []
         with _progress(len(held_in), self.params["max_epochs"], show=context.show_progress_bar) as bar:
-            for rows in held_in:
+            for rows, rng in zip(held_in, draws, strict=True):
                 network, history = self._train_one((inputs, targets, counts), rows, rng, bar, start)
                 self.networks_.append(network)
                 histories.append(history)
         self._remember(histories)
         return self
+
+    def fit_many(self, problem: ManyFits) -> list[Learner] | None:
+        """Learn from many training sets in one batched network; see :meth:`histodecon.models.Learner.fit_many`.
+
+        Only on a CUDA device: a CPU has nothing to gain from it.
+        """
+        from histodecon.models._stacked import Job, StackedData, train_stacked
+
+        device = resolve_device(problem.context.device)
+        if device.type != "cuda" and not STACK_EVERYWHERE:
+            return None
+        seed, jobs = problem.context.random_state, []
+        for fit, groups in enumerate(problem.groups):
+            X, Y, weights = problem.standardized(fit)
+            held_in, draws = self._draws(groups, seed)
+            start = self._ridge_start(X, Y, groups, weights)
+            for rows, rng in zip(held_in, draws, strict=True):
+                with own_random_state(rng):
+                    network = self._new_network(X.shape[1], Y.shape[1], rows, start)
+                jobs.append(Job(network, fit, problem.rows[fit][~rows], problem.rows[fit][rows], rng))
+        with own_random_state(np.random.default_rng(seed), device):
+            histories = train_stacked(jobs, StackedData.of(problem, device), self._plan())
+        return [self._collected(jobs, histories, fit) for fit in range(len(problem.rows))]
+
+    def _collected(self, jobs: list[Job], histories: list[TrainingHistory], fit: int) -> MlpLearner:
+        learner = MlpLearner(**self.params)
+        learner.networks_ = [job.network for job in jobs if job.fit == fit]
+        learner._remember([history for job, history in zip(jobs, histories, strict=True) if job.fit == fit])
+        return learner
+
+    def _draws(self, groups: NDArray[np.intp], seed: int) -> tuple[list[NDArray[np.bool_]], list[np.random.Generator]]:
+        """Rows that each network holds in, and random numbers of its own."""
+        rng = np.random.default_rng(seed)
+        held_in = held_in_rows(groups, self.params["n_networks"], rng)
+        return held_in, rng.spawn(len(held_in))
+
+    def _ridge_start(
+        self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], weights: NDArray | None
+    ) -> RidgeStart | None:
+        if self.params["start"] == "random":
+            return None
+        return RidgeStart(X, Y, groups, self.params["hidden"] // 2, weights)
 
     def _train_one(
         self,
@@ -86,27 +134,31 @@ class MlpLearner(Learner):
         held_in: NDArray[np.bool_],
         rng: np.random.Generator,
         bar: Any,
-        start: _RidgeStart | None,
+        start: RidgeStart | None,
     ) -> tuple[torch.nn.Sequential, TrainingHistory]:
-        import torch
-
-        from histodecon.models._training import TrainingPlan, train_network
+        from histodecon.models._training import train_network
 
         X, Y, weights = data
-        names = TrainingPlan.__dataclass_fields__
-        plan = TrainingPlan(**{name: self.params[name] for name in names})
-        devices = [X.device] if X.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):  # the caller's random state stays as it is
-            torch.manual_seed(int(rng.integers(2**31)))
-            network = self._build(X.shape[1], Y.shape[1])
-            if start is not None:
-                start_linear(network, *start.of(~held_in))
-            network.to(X.device)
+        with own_random_state(rng, X.device):
+            network = self._new_network(X.shape[1], Y.shape[1], held_in, start).to(X.device)
             with one_thread():
                 history = train_network(
-                    network, X, Y, held_in, plan, rng=rng, on_epoch=lambda *_: bar.update(), weights=weights
+                    network, X, Y, held_in, self._plan(), rng=rng, on_epoch=lambda *_: bar.update(), weights=weights
                 )
         return network.to("cpu"), history
+
+    def _plan(self) -> TrainingPlan:
+        from histodecon.models._training import TrainingPlan
+
+        return TrainingPlan(**{name: self.params[name] for name in TrainingPlan.__dataclass_fields__})
+
+    def _new_network(
+        self, n_inputs: int, n_outputs: int, held_in: NDArray[np.bool_], start: RidgeStart | None
+    ) -> torch.nn.Sequential:
+        network = self._build(n_inputs, n_outputs)
+        if start is not None:
+            start_linear(network, *start.of(~held_in))
+        return network
 
     def _build(self, n_inputs: int, n_outputs: int) -> torch.nn.Sequential:
         names = ("hidden", "dropout", "input_dropout")
@@ -168,28 +220,6 @@ class MlpLearner(Learner):
             network.load_state_dict(state)
             self.networks_.append(network.eval())
         return self
-
-
-class _RidgeStart:
-    """Directions and readout that make a network a ridge regression."""
-
-    def __init__(
-        self, X: NDArray, Y: NDArray, groups: NDArray[np.intp], channels: int, weights: NDArray | None
-    ) -> None:
-        self.X, self.Y, self.channels = X, Y, channels
-        self.weights = None if weights is None else weights.mean(axis=1)  # a start need not be exact for each type
-        self.strength = choose_strength(X, Y, groups, weights)[0]
-        self.axes = spectrum(X - X.mean(axis=0))[1][:, ::-1][:, :channels]
-
-    def of(self, rows: NDArray[np.bool_]) -> tuple[NDArray, NDArray, NDArray]:
-        """Fit the rows a network trains on; the directions of ridge come first, then the main axes of the inputs."""
-        X, Y = self.X[rows], self.Y[rows]
-        coefficients, intercept = fit_ridge(X, Y, self.strength, None if self.weights is None else self.weights[rows])
-        center = X.mean(axis=0)
-        left = np.linalg.svd(coefficients, full_matrices=False)[0]
-        directions = np.linalg.qr(np.concatenate([left, self.axes], axis=1))[0][:, : self.channels]
-        size = np.sqrt(((X - center) @ directions).var(axis=0).mean()) or 1.0
-        return directions / size, directions.T @ coefficients * size, intercept
 
 
 def held_in_rows(groups: NDArray[np.intp], n_networks: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
@@ -260,6 +290,7 @@ CARD = LearnerCard(
         "max_epochs": 60,
         "patience": 15,
         "start": "ridge",
+        "precision": "auto",
     },
     citation="Sun, Zhu and Qiu 2025, arXiv:2507.07013",
 )

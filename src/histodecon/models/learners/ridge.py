@@ -12,6 +12,8 @@ from histodecon.models._learners import Arrays, FitContext, Learner, LearnerCard
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from histodecon.models._many_fits import ManyFits
+
 STRENGTHS = tuple(float(10**power) for power in np.arange(-3.0, 4.01, 0.25))
 """Candidates, in units of the number of columns: the spectrum of standardized inputs scales with it."""
 MAX_FOLDS = 10
@@ -51,6 +53,26 @@ class RidgeLearner(Learner):
         self.summary_ = {"strength": float(strength), "strength_chosen_by": chosen_by}
         self.history_ = {"strengths": list(STRENGTHS), "held_in_error": errors.tolist()} if len(errors) else {}
         return self
+
+    def fit_many(self, problem: ManyFits) -> list[Learner] | None:
+        """Learn from many training sets that are made of few parts; see :meth:`histodecon.models.Learner.fit_many`."""
+        from histodecon.models._ridge_folds import pooled_fits
+
+        given, d = self.params["strength"], problem.X.shape[1]
+        one_group = given is None and any(len(np.unique(groups)) < 2 for groups in problem.groups)
+        if problem.weights is not None or one_group or not problem.few_parts:
+            return None
+        if any(len(rows) <= d for rows in problem.rows):  # there the other Gram matrix is the smaller one
+            return None
+        learners: list[Learner] = []
+        for coefficients, strength, errors in pooled_fits(problem, STRENGTHS, given, _fold):
+            learner = RidgeLearner(**self.params)
+            learner.coefficients_, learner.intercept_ = coefficients, np.zeros(coefficients.shape[1])
+            chosen_by = "given" if given is not None else "leave-one-group-out"
+            learner.summary_ = {"strength": strength, "strength_chosen_by": chosen_by}
+            learner.history_ = {"strengths": list(errors), "held_in_error": list(errors.values())} if errors else {}
+            learners.append(learner)
+        return learners
 
     def predict(self, X: NDArray) -> NDArray[np.float64]:
         """Predict; see :meth:`histodecon.models.Learner.predict`."""
