@@ -30,6 +30,7 @@ STEPS = (
     "tl.evaluate",
     "tl.colocalization",
     "tl.compare_colocalization",
+    "tl.compare_conditions",
 )
 
 
@@ -71,6 +72,7 @@ def run(step: str, sdata: Any) -> None:
         "tl.evaluate": lambda: hd.tl.evaluate(adata),
         "tl.colocalization": lambda: hd.tl.colocalization(adata),
         "tl.compare_colocalization": lambda: hd.tl.compare_colocalization(adata, "colocalization", permutations=9),
+        "tl.compare_conditions": lambda: hd.tl.compare_conditions(adata, "treated", groupby="patient"),
     }
     calls[step]()
 
@@ -97,7 +99,9 @@ def starred(slot_names: set[str], libraries: list[str]) -> set[str]:
 @pytest.fixture(scope="module")
 def journey() -> dict[str, Any]:
     """Run the journey once; keep a copy of the table and the changed slots after each step."""
-    sdata = hd.datasets.toy_slide(n_patients=2)
+    sdata = hd.datasets.toy_slide(n_patients=4)
+    obs = sdata.tables["table"].obs
+    obs["treated"] = obs["patient"].isin(["P1", "P2"]).map({True: "yes", False: "no"})  # two patients of each
     before = slots(sdata)
     tables, changed = {}, {}
     for step in STEPS:
