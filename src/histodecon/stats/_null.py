@@ -159,13 +159,15 @@ def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
     ----------
     Benjamini and Hochberg, *J. R. Stat. Soc. B* 57 (1995) 289-300.
     """
-    from scipy.stats import false_discovery_control
-
     p = np.asarray(p, dtype=np.float64)
     q = np.full(p.shape, np.nan)
     tested = np.isfinite(p)
-    if tested.any():
-        q[tested] = false_discovery_control(p[tested], method="bh")
+    values = p[tested]
+    order = np.argsort(values)[::-1]  # from the largest down: q of a test is no more than that of a larger p
+    rank = len(values) - np.arange(len(values))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum.accumulate(np.minimum(values[order] * len(values) / rank, 1.0))
+    q[tested] = adjusted
     return q
 
 
