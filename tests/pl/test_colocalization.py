@@ -76,6 +76,22 @@ def test_marks_stand_on_significant_pairs_of_different_types(adata: ad.AnnData) 
     assert 0 < len(marks) < 12
 
 
+def test_marks_and_names_of_many_types() -> None:
+    rng = np.random.default_rng(0)
+    places = np.array([(x, y) for x in range(20) for y in range(20)], dtype=float) * 100
+    x = np.cos(places @ rng.normal(0, 0.003, (2, 20)))[:, np.arange(80) // 4] + 0.5 * rng.normal(size=(400, 80))
+    names = [f"CD{k}+ tissue-resident memory T cells of the outer margin {k}" for k in range(80)]
+    many = ad.AnnData(np.zeros((400, 1)), obs=pd.DataFrame({"library_id": "s"}, index=[f"s{i}" for i in range(400)]))
+    many.obsm["spatial"] = places
+    write_table(many, "predicted_abundance", pd.DataFrame(x, index=many.obs_names, columns=names), kind="abundance")
+    hd.tl.colocalization(many, mpp=1.0)
+    ax = hd.pl.colocalization(many, show=False)[0]
+    q = many.uns["colocalization"]["pooled"]["q"]
+    assert len(ax.collections[0].get_offsets()) == (q[~np.eye(80, dtype=bool)] < 0.05).sum() > 0
+    assert 1.0 < np.sqrt(ax.collections[0].get_sizes()[0]) < 6.0
+    assert len(set(labels(ax))) == 80  # names are cut in the middle, and still tell types apart
+
+
 def test_a_slide_can_be_named(adata: ad.AnnData) -> None:
     axes = hd.pl.colocalization(adata, library_id="one/two", titles=["mine"], show=False)
     assert axes[0].get_title() == "mine"

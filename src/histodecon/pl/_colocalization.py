@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-_MARKED_TYPES = 45  # beyond this a cell is too small for a mark
+_SMALLEST_MARK = 2.2  # points across, but no more than half a cell
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,7 @@ def colocalization(
     bar = figure.colorbar(image, ax=list(axes[0]), shrink=0.7, aspect=30, extend="both")
     bar.set_label("bivariate Moran's R", fontsize=9)
     bar.ax.tick_params(labelsize=8)
-    if len(names) <= _MARKED_TYPES:
-        figure.supxlabel(f"● q < {alpha:g}", fontsize=8, x=0.99, ha="right")
+    figure.supxlabel(f"● q < {alpha:g}", fontsize=8, x=0.99, ha="right")
     return None if finish(figure, show=show, save=save) else axes[0]
 
 
@@ -205,10 +204,11 @@ def _draw_map(
     ax.tick_params(length=0)
     with np.errstate(invalid="ignore"):
         marked = (q < alpha) & ~np.eye(len(names), dtype=bool)
-    if len(names) <= _MARKED_TYPES:
-        rows, columns = np.nonzero(marked)
-        shade = np.where(np.abs(r[rows, columns]) > 0.6 * strongest, "white", "black")
-        ax.scatter(columns, rows, s=(0.16 * 72 * size / len(names)) ** 2, c=list(shade), linewidths=0)
+    rows, columns = np.nonzero(marked)
+    shade = np.where(np.abs(r[rows, columns]) > 0.6 * strongest, "white", "black")
+    cell = 72 * size / len(names)
+    across = min(max(0.16 * cell, _SMALLEST_MARK), 0.5 * cell)
+    ax.scatter(columns, rows, s=across**2, c=list(shade), linewidths=0)
     if not np.isfinite(r).any():
         say(ax, "no pair of types has variance")
     return image

@@ -18,7 +18,7 @@ SMOOTH_MIN_SPOTS = 30
 
 _SHORTEST = 0.7  # of the pitch: a Gaussian that reaches the next spot with a third of its weight
 _RATIO = 2**0.75
-_LONGEST = 1 / 3  # of the extent: beyond it a Gaussian is a constant that centering takes away
+_LONGEST = 0.26  # of the extent: wider ones are hardly told from a trend, and p of very smooth types gets too strict
 _PROBES = 64
 _FEW = 2000  # up to here weights between all pairs of spots are cheap, and spots stay where they are
 _SITES = 4  # of the grid that more spots are moved to, for each spot
@@ -114,11 +114,12 @@ def student_p(z: NDArray[np.float64], effective_n: NDArray[np.float64]) -> NDArr
 
 
 def _ladder(coords: NDArray[np.float64]) -> list[float]:
-    pitch, extent = nearest_neighbor_pitch(coords), float(np.ptp(coords, axis=0).max())
-    widths = [_SHORTEST * pitch]
-    while widths[-1] * _RATIO < extent * _LONGEST:
-        widths.append(widths[-1] * _RATIO)
-    return widths
+    shortest = _SHORTEST * nearest_neighbor_pitch(coords)
+    longest = max(_LONGEST * float(np.ptp(coords, axis=0).max()), shortest)
+    return [
+        float(width)
+        for width in np.geomspace(shortest, longest, 1 + int(np.ceil(np.log(longest / shortest) / np.log(_RATIO))))
+    ]
 
 
 def _summer(coords: NDArray[np.float64]) -> Callable[[NDArray[np.float64], float], SpatialSums]:
