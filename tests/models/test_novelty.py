@@ -112,7 +112,7 @@ def test_damaged_parts_are_refused(fault: str) -> None:
     elif fault == "widths":
         facts["widths"] = []
     elif fault == "extra":
-        arrays["knots.1"] = np.zeros((9, 2))
+        arrays["knots.1"] = np.zeros((5, 2))
     else:
         facts["false_alarm"] = "few"
     with pytest.raises(hd.IntegrityError, match="BI-82"):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-KNOTS = 9
+KNOTS = 5
 """Quantiles of each column, the smallest and the largest value among them."""
 
 MAX_COMPONENTS = 64
@@ -24,7 +24,7 @@ class EmbeddingSpace:
     Parameters
     ----------
     knots
-        Quantiles of each column, shape (9, d).
+        Quantiles of each column, shape (5, d).
     components
         Directions along which mapped training spots vary most, orthonormal, shape (d, m).
     variances
@@ -110,7 +110,7 @@ def normal_scores(knots: NDArray[np.float64], X: NDArray[np.float64]) -> NDArray
     Parameters
     ----------
     knots
-        Quantiles in training, shape (9, d).
+        Quantiles in training, shape (5, d).
     X
         Values, shape (n, d).
 

@@ -25,8 +25,8 @@ class NoveltyScore:
 
     Every column is brought to a normal distribution by its quantiles in training. In the 64 directions along which the
     training spots vary most, the distance is in units of their spread along each (Mahalanobis); what lies outside these
-    directions is added by its length. Each of the two parts is taken relative to its mean over held-out spots, each
-    encoder has both, and the score of a spot is that of the encoder to which it is strangest.
+    directions is added by its length. Each of the two parts is taken relative to its mean over held-out spots, the
+    score is the root of their mean square, and of several encoders the one decides to which a spot is strangest.
 
     Parameters
     ----------
@@ -266,4 +266,4 @@ def _distances(spaces: Sequence[EmbeddingSpace], X: NDArray[np.float64]) -> NDAr
 
 def _combine(distances: NDArray[np.float64], scales: NDArray[np.float64]) -> NDArray[np.float64]:
     relative = np.divide(distances, scales, out=np.zeros_like(distances), where=scales > 0)
-    return np.asarray(relative.mean(axis=2).max(axis=1))
+    return np.asarray(np.sqrt((relative**2).mean(axis=2)).max(axis=1))
