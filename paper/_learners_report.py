@@ -88,7 +88,7 @@ Four sections of her2st of two patients, on the splits of {{doc}}`her2st`: learn
 is right of it; each learner with its defaults, which see training sections only. {_targets(table)} CC is Pearson's r over the test
 spots, mean over cell types; L1 the mean absolute error on the scale of the targets; `l1_shares` the error of proportions, summed
 over cell types. `±` is half of the 95 % interval of the mean over {table["seed"].nunique()} seeds: it tells how much training varies,
-not how much patients do. `ridge` and `mean` have no seed. Seconds are those of one training in one thread on a shared machine.
+not how much patients do. `ridge` and `mean` have no seed. Seconds are CPU seconds of one training in one thread.
 
 ```{{figure}} learners.png
 :alt: CC of each learner, seed and split.
