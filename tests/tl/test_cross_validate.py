@@ -58,7 +58,8 @@ def test_predictions_of_a_fold_equal_training_on_the_others(adata, learner: str)
     )
     model = hd.models.AbundanceRegressor.from_bytes(inside.uns["histodecon"]["regressor"]["model"].tobytes())
     found = adata.obsm["crossval_abundance"][adata.obs["patient"] == "B"].to_numpy()
-    np.testing.assert_array_equal(found, model.predict(out.obsm["X_first"]))
+    # ridge solves all folds from shared sums: the same to rounding, not to the last bit
+    np.testing.assert_allclose(found, model.predict(out.obsm["X_first"]), rtol=1e-10 if learner == "ridge" else 0)
 
 
 @pytest.mark.parametrize("what", ["embedding of the patient left out", "targets of the patient left out"])

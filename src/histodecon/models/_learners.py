@@ -61,6 +61,11 @@ class Learner(ABC):
         self.summary_: dict[str, Any] = {}
         self.check()
 
+    @property
+    def n_rings(self) -> int:
+        """Rings of neighbors that are read: X then holds the embedding and the mean embedding of each ring, side by side."""
+        return 0
+
     def check(self) -> None:
         """Refuse parameters that make no sense; called by ``__init__``."""
         return

@@ -22,10 +22,13 @@ from histodecon.models._checks import (
 from histodecon.models._learners import FitContext, Learner, get_learner
 from histodecon.models._model_files import ModelFiles
 from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, check_width
+from histodecon.models._rings import widen
 from histodecon.models._transforms import TRANSFORMS, fit_scale, forward_target, inverse_target, to_proportions
 from histodecon.models._weights import checked_weights, weights_summary
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
     from histodecon.models._conformal import ConformalIntervals
     from histodecon.models._novelty import NoveltyScore
     from histodecon.models._reliability import ReliabilityCard
@@ -117,6 +120,7 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         cell_types: Sequence[str] | None = None,
         kind: str = "abundance",
         weights: ArrayLike | None = None,
+        neighbors: Sequence[csr_matrix] | None = None,
     ) -> AbundanceRegressor:
         """Learn.
 
@@ -138,6 +142,9 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         weights
             How much each target counts, shape (n, K), or (n,) for rows that count alike for all types, positive; such as
             :func:`histodecon.models.posterior_weights` gives. They are divided by their mean over the rows.
+        neighbors
+            For learners that read the neighbors of a row: one sparse matrix of shape (n, n) a ring, whose rows sum to 1, or
+            to 0 for a row without neighbors.
 
         Returns
         -------
@@ -160,7 +167,8 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
             {} if given.counts is None else {"weights": given.counts}
         )  # learners that take none need not know of them
         targets = (given.transformed - self.target_center_) / self.target_scale_
-        return self._adopt(given.learner.fit(self._inputs(X), targets, given.codes, context, **told), given)
+        inputs = widen(self._inputs(X), neighbors, given.learner.n_rings)
+        return self._adopt(given.learner.fit(inputs, targets, given.codes, context, **told), given)
 
     def _given(
         self,
@@ -207,13 +215,15 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         self.training_ = {**facts, **learner.summary_, **weighted}
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict(self, X: ArrayLike, *, neighbors: Sequence[csr_matrix] | None = None) -> NDArray[np.float64]:
         """Predict.
 
         Parameters
         ----------
         X
             Embeddings, columns as in training, shape (n, d).
+        neighbors
+            As in :meth:`fit`, for learners that read neighbors.
 
         Returns
         -------
@@ -224,12 +234,13 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         ModelMismatchError
             The width is not that of training.
         InputError
-            Some values are not finite.
+            Some values are not finite, or the learner reads neighbors and there are none.
         """
         check_is_fitted(self, "learner_")
         X = checked_inputs(X)
         check_width(X, self.encoders_)
-        Y = self.learner_.predict(self._inputs(X)) * self.target_scale_ + self.target_center_
+        inputs = widen(self._inputs(X), neighbors, self.learner_.n_rings)
+        Y = self.learner_.predict(inputs) * self.target_scale_ + self.target_center_
         Y = inverse_target(Y, self.transform)
         return to_proportions(Y, self.target_mean_ / self.target_mean_.sum()) if self.kind_ == "proportion" else Y
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from histodecon import stats
-from histodecon._core import InputError, Key, doc, first_names, obs_column, table_of, write_table
-from histodecon.models import AbundanceRegressor, get_learner
+from histodecon._core import Key, doc, obs_column, table_of, write_table
+from histodecon.models import AbundanceRegressor, fit_folds, get_learner
+from histodecon.models._fit_fold import among
 from histodecon.tl._checks import require_safe_key
+from histodecon.tl._folds import Fold, check_groups, make_folds
+from histodecon.tl._neighbors import read_rings
 from histodecon.tl._training_data import TrainingData, read_training_data
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from distributed import Client
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
 BASELINES = ("mean", "ridge")
 MEAN = "mean"
-SHARED_ROWS = 0.5
 
 
 @doc
@@ -31,11 +36,16 @@ def cross_validate(
     targets: str = Key.obsm.TARGETS,
     learner: str = "mlp",
     groupby: str = Key.obs.PATIENT,
+    n_folds: int | None = None,
+    folds: Mapping[str, Sequence[str]] | None = None,
     baselines: Sequence[str] = BASELINES,
     params: Mapping[str, Any] | None = None,
     transform: str = "none",
     weights: Literal["posterior"] | None = None,
     key_added: str = Key.obsm.CROSS_VALIDATED,
+    n_jobs: int = 1,
+    client: Client | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
     device: str = "auto",
     random_state: int = 0,
     show_progress_bar: bool = True,
@@ -53,6 +63,10 @@ def cross_validate(
     learner
         Name of a learner.
     %(groupby)s
+    n_folds
+        Leave whole groups out in so many folds of about equal size instead of one by one.
+    folds
+        Groups of each fold by its name, such as ``{"1": ["H", "D"], "2": ["A", "G"]}``. Groups in no fold are only trained on.
     baselines
         Learners reported beside it.
     params
@@ -62,6 +76,12 @@ def cross_validate(
     %(weights)s Baselines are
         weighted too; scores never are.
     %(key_added)s
+    n_jobs
+        Folds at once, a process each; -1 for one a core. Numbers do not depend on it.
+    client
+        Client of dask.distributed whose workers fit the folds instead.
+    cache_dir
+        Folder where finished folds are kept, so that after a kill the same call goes on from there.
     %(device)s
     %(random_state)s
     %(show_progress_bar)s
@@ -77,7 +97,7 @@ def cross_validate(
     MissingKeyError
         An embedding, the targets, their standard deviations or the column is absent.
     InputError
-        Fewer than two groups have targets, or two groups hold the same spots.
+        Fewer than two groups have targets, two groups hold the same spots, or the folds do not fit the groups.
     TargetError
         Targets are negative, or a spot has only some of them.
 
@@ -105,7 +125,8 @@ def cross_validate(
     require_safe_key(key_added, "key_added")
     data = read_training_data(adata, use_rep, targets, weights)
     labels = obs_column(adata, groupby)
-    _check_groups(labels, data, groupby)
+    check_groups(labels, data, groupby)
+    parts = make_folds(labels, data.measured, n_folds=n_folds, folds=folds, random_state=random_state)
     learners = list(dict.fromkeys([learner, *baselines]))
     models = {
         name: AbundanceRegressor(
@@ -117,76 +138,63 @@ def cross_validate(
         )
         for name in learners
     }
-    for name in learners:  # a misspelled name or parameter answers before the first fold
-        get_learner(name).build(models[name].params)
-    predictions = {name: np.full(data.Y.shape, np.nan) for name in learners}
-    sizes = {}
-    folds = list(_folds(labels, data.measured))
-    with tqdm(total=len(folds) * len(learners), desc="cross-validation", disable=not show_progress_bar) as bar:
-        for fold, train, test in folds:
-            sizes[fold] = (len(train), int(data.measured[test].sum()))
-            for name, model in models.items():
-                predictions[name][test] = _fit(model, data, labels, train).predict(data.X[test])
-                bar.update()
-    kind = models[learner].kind_
+    # a misspelled name or parameter answers before the first fold
+    rings = {name: get_learner(name).build(models[name].params).n_rings for name in learners}
+    neighbors = read_rings(adata, max(rings.values()))
+    predictions, kind = {}, data.kind
+    how = {"n_jobs": n_jobs, "client": client, "cache_dir": cache_dir}
+    with tqdm(total=len(parts) * len(learners), desc="cross-validation", disable=not show_progress_bar) as bar:
+        for name, model in models.items():
+            own = neighbors[: rings[name]] if neighbors is not None and rings[name] else None
+            predictions[name], found = _predict(model, data, labels, parts, own, on_fold=lambda *_: bar.update(), **how)
+            kind = found if name == learner else kind
+    sizes = {fold.name: (len(fold.train), int(data.measured[fold.test].sum())) for fold in parts}
+    tested = [(fold.name, fold.train, fold.test) for fold in parts]
     truth = data.Y / data.Y.sum(axis=1, keepdims=True) if kind != data.kind else data.Y
-    scores, cc = _scores(truth, predictions, folds, data.measured, sizes)
+    scores, cc = _scores(truth, predictions, tested, data.measured, sizes)
     table = pd.DataFrame(predictions[learner], index=adata.obs_names, columns=list(data.cell_types))
     keys = np.array([record.key for record in data.records], dtype=object)
     write_table(adata, key_added, table, kind=kind, record={"learner": learner, "use_rep": keys})
     facts = {"learner": learner, "groupby": groupby, "targets": targets, "use_rep": keys, "random_state": random_state}
     facts |= {"weights": weights or "", "cell_types": np.array(data.cell_types, dtype=object), "cc": cc[learner]}
-    facts |= {"folds": np.array([fold for fold, _, _ in folds], dtype=object)}
+    facts |= {"folds": np.array([fold.name for fold in parts], dtype=object)}
     facts |= {"scores": {str(name): scores[name].to_numpy() for name in scores.columns}}
     kept = adata.uns.get(Key.uns.CROSS_VALIDATION, {})
     adata.uns[Key.uns.CROSS_VALIDATION] = {**kept, key_added: facts}
     return scores
 
 
-def _folds(labels: NDArray, measured: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.intp], NDArray[np.intp]]]:
-    """Name, training rows (with targets), and all rows of the group left out."""
-    rows = np.flatnonzero(measured)
-    for fold, train, _ in stats.leave_one_group_out(labels[rows]):
-        yield fold, rows[train], np.flatnonzero(labels == fold)
+def _predict(
+    model: AbundanceRegressor,
+    data: TrainingData,
+    labels: NDArray,
+    folds: Sequence[Fold],
+    neighbors: Sequence[csr_matrix] | None,
+    **how: Any,
+) -> tuple[NDArray[np.float64], str]:
+    """Out-of-fold predictions, and their kind."""
 
+    def weights(rows: NDArray) -> Any:
+        return data.weights(rows, model.transform)
 
-def _fit(model: AbundanceRegressor, data: TrainingData, labels: NDArray, rows: NDArray[np.intp]) -> AbundanceRegressor:
-    return model.fit(
-        data.X[rows],
-        data.Y[rows],
-        groups=labels[rows],
+    fitted = fit_folds(
+        model,
+        data.X,
+        data.Y,
+        [fold.train for fold in folds],
+        groups=labels,
         encoders=data.records,
         cell_types=data.cell_types,
         kind=data.kind,
-        weights=data.weights(rows, model.transform),
+        weights=None if data.sd is None else weights,
+        neighbors=neighbors,
+        **how,
     )
-
-
-def _check_groups(labels: NDArray, data: TrainingData, groupby: str) -> None:
-    found = sorted(set(labels[data.measured]))
-    if len(found) < 2:
-        msg = f"Cross-validation needs two groups with targets in obs[{groupby!r}], found {len(found)}"
-        raise InputError(
-            msg,
-            where=first_names(found),
-            why="a model is only tested on a patient it never saw",
-            fix='add patients, or leave slides out with `groupby="library_id"`',
-            code="BI-68",
-        )
-    for name in found:
-        inside = labels == name
-        _, first = np.unique(data.X[~inside], axis=0, return_index=True)
-        others = {row.tobytes() for row in data.X[~inside][first]}
-        shared = np.mean([row.tobytes() in others for row in data.X[inside]])
-        if shared > SHARED_ROWS:
-            msg = f"The group {name!r} of obs[{groupby!r}] holds the same spots as another group"
-            raise InputError(
-                msg,
-                where=f"{shared:.0%} of its embeddings are found in other groups",
-                why="a model would be tested on what it was trained on",
-                fix="give one patient one name, or remove the slide that is there twice",
-                code="BI-69",
-            )
+    predicted = np.full(data.Y.shape, np.nan)
+    for fold, one in zip(folds, fitted, strict=True):
+        own = None if neighbors is None else [among(ring, fold.test) for ring in neighbors]
+        predicted[fold.test] = one.predict(data.X[fold.test], neighbors=own)
+    return predicted, fitted[0].kind_
 
 
 def _scores(

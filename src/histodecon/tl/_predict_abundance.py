@@ -28,6 +28,7 @@ from histodecon._core import (
 from histodecon.models import AbundanceRegressor, EncoderRecord
 from histodecon.models._conformal import check_coverage
 from histodecon.tl._checks import require_safe_key
+from histodecon.tl._neighbors import check_pitch, read_rings
 from histodecon.tl._training_data import read_embeddings
 from histodecon.tl._trust import Trust, warn_novel, write_trust
 
@@ -124,7 +125,10 @@ def predict_abundance(
     X, records = read_embeddings(adata, keys)
     _require_records(regressor.encoders_, records)
     regressor.check_encoders(records)
-    values = regressor.predict(X)
+    n_rings = regressor.learner_.n_rings
+    if n_rings:
+        check_pitch(adata, regressor.training_.get("pitch_um"))
+    values = regressor.predict(X, neighbors=read_rings(adata, n_rings))
     glass = _without_tissue(adata)
     read = np.ones(len(X), dtype=bool) if background == "keep" else ~glass
     trust = Trust.of(regressor, X, values, read, coverage)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from histodecon._core import Key, digest, doc, set_uns_branch, table_of
-from histodecon.models import AbundanceRegressor, NoveltyScore
+from histodecon.models import AbundanceRegressor, NoveltyScore, get_learner
 from histodecon.models import calibrate as calibrate_model
 from histodecon.models._calibrate import require_groups
+from histodecon.tl._neighbors import pitch_um, read_rings
 from histodecon.tl._training_data import TrainingData, read_training_data, training_groups
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def train_regressor(
         random_state=random_state,
         show_progress_bar=show_progress_bar,
     )
+    neighbors = read_rings(adata[rows], get_learner(learner).build(params).n_rings)
     model.fit(
         data.X[rows],
         data.Y[rows],
@@ -126,14 +128,19 @@ def train_regressor(
         cell_types=data.cell_types,
         kind=data.kind,
         weights=data.weights(rows, transform),
+        neighbors=neighbors,
     )
-    _learn_trust(model, data, groups, calibrate=calibrate)
+    if neighbors is not None:
+        model.training_["pitch_um"] = pitch_um(adata[rows])
+    _learn_trust(model, data, groups, neighbors, calibrate=calibrate)
     content = model.to_bytes()
     set_uns_branch(adata, Key.uns.REGRESSOR, _record(model, content) | {"weights": weights or ""})
     return model
 
 
-def _learn_trust(model: AbundanceRegressor, data: TrainingData, groups: NDArray | None, *, calibrate: bool) -> None:
+def _learn_trust(
+    model: AbundanceRegressor, data: TrainingData, groups: NDArray | None, neighbors: Any, *, calibrate: bool
+) -> None:
     rows = np.flatnonzero(data.measured)
     labels = None if groups is None else groups[rows].astype(str)
     if calibrate and labels is not None:
@@ -141,7 +148,8 @@ def _learn_trust(model: AbundanceRegressor, data: TrainingData, groups: NDArray 
         def weights(some: NDArray) -> Any:
             return data.weights(rows[some], model.transform)
 
-        calibrate_model(model, data.X[rows], data.Y[rows], labels, weights=None if data.sd is None else weights)
+        own = None if data.sd is None else weights
+        calibrate_model(model, data.X[rows], data.Y[rows], labels, weights=own, neighbors=neighbors)
     widths = [record.width for record in data.records]
     model.novelty_ = NoveltyScore.fit(data.X[rows], groups=labels, widths=widths, random_state=model.random_state)
 
