@@ -39,7 +39,7 @@ def stacking(monkeypatch):
         ({"start": "ridge"}, True, False),
         ({"start": "random", "learning_rate": 0.005}, True, False),
         ({"start": "random", "batch_size": 40}, False, True),
-        ({"start": "random", "patience": 1, "learning_rate": 0.005}, True, True),  # some end before others
+        ({"start": "ridge", "patience": 1, "learning_rate": 0.003}, True, True),  # some end before others
     ],
 )
 def test_side_by_side_as_alone(stacking, params: dict, grouped: bool, weighted: bool) -> None:

@@ -57,12 +57,14 @@ def build_mlp(
     """
     from torch import nn
 
-    modules: OrderedDict[str, nn.Module] = OrderedDict(dropout_input=nn.Dropout(input_dropout))
+    from histodecon.models._dropout import FastDropout
+
+    modules: OrderedDict[str, nn.Module] = OrderedDict(dropout_input=FastDropout(input_dropout))
     for i, (inputs, outputs) in enumerate(layer_widths(n_inputs, n_outputs, hidden)):
         modules[f"linear_{i}"] = nn.Linear(inputs, outputs)
         if i < N_LINEAR - 1:
             modules[f"silu_{i}"] = nn.SiLU()
-            modules[f"dropout_{i}"] = nn.Dropout(dropout)
+            modules[f"dropout_{i}"] = FastDropout(dropout)
     return nn.Sequential(modules)
 
 

@@ -155,17 +155,23 @@ class Stepper:
     def _update(self) -> None:
         import torch
 
-        if self.copy is not self.network:
-            for weight, rounded in zip(self.weights, self.rounded, strict=True):
-                weight.grad = None if rounded.grad is None else rounded.grad.float()
-                rounded.grad = None
+        rounds = self.copy is not self.network
+        if rounds:
+            for weight in self.weights:
+                if weight.grad is None:
+                    weight.grad = torch.empty_like(weight)
+            torch._foreach_copy_(
+                [w.grad for w in self.weights if w.grad is not None],
+                [w.grad for w in self.rounded if w.grad is not None],
+            )
         torch.nn.utils.clip_grad_norm_(self.weights, CLIP)
         self.optimizer.step()
-        self.optimizer.zero_grad()
         self.schedule.step()
-        if self.copy is not self.network:
+        if rounds:
             with torch.no_grad():
                 torch._foreach_copy_(self.rounded, self.weights)
+        for weight in self.rounded:
+            weight.grad = None
 
 
 def rates(plan: TrainingPlan, n_rows: int) -> list[tuple[float, float]]:

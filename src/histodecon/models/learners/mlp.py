@@ -110,7 +110,7 @@ class MlpLearner(Learner):
         return [self._collected(jobs, histories, fit) for fit in range(len(problem.rows))]
 
     def _collected(self, jobs: list[Job], histories: list[TrainingHistory], fit: int) -> MlpLearner:
-        learner = MlpLearner(**self.params)
+        learner = type(self)(**self.params)
         learner.networks_ = [job.network for job in jobs if job.fit == fit]
         learner._remember([history for job, history in zip(jobs, histories, strict=True) if job.fit == fit])
         return learner
