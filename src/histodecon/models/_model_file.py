@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histodecon._core import (
-    KINDS,
-    InputError,
-    IntegrityError,
-    ModelVersionError,
-    StoreError,
-    digest,
-    write_atomic,
-)
-from histodecon.models._learners import get_learner
-from histodecon.models._records import EncoderRecord
+from histodecon._core import InputError, IntegrityError, StoreError, digest, write_atomic
+from histodecon.models._model_header import check_version, describe_model, read_fields
+from histodecon.models._parts import PARTS, declare, declared_shapes, parts_of, restore_parts
 from histodecon.models._safetensors import pack, read_header, read_tensors, refuse, refuse_unsafe
-from histodecon.models._transforms import TRANSFORMS
 
 if TYPE_CHECKING:
+    from histodecon.models._learners import Learner
     from histodecon.models._regressor import AbundanceRegressor
 
-FORMAT = "histodecon-model"
-FORMAT_VERSION = "1.0"
-READS_MAJOR = 1
-MAX_TYPES = 10_000
 MAX_FILE_BYTES = 4_000_000_000
 SUFFIX = ".safetensors"
-_JSON_FIELDS = {
-    "requires": list,
-    "encoders": list,
-    "cell_types": list,
-    "params": dict,
-    "training": dict,
-    "history": dict,
-    "random_state": int,
-}
-_TEXT_FIELDS = ("learner", "transform", "kind", "payload_sha256")
+_DTYPES = {"float32": "F32", "float64": "F64"}
 
 
 def dump(model: AbundanceRegressor) -> bytes:
@@ -63,6 +40,7 @@ def dump(model: AbundanceRegressor) -> bytes:
     IntegrityError
         A fitted value is not finite; such a model is never written.
     """
+    parts, extra = declare(parts_of(model))
     tensors = {
         "input.center": model.input_center_,
         "input.scale": model.input_scale_,
@@ -70,24 +48,10 @@ def dump(model: AbundanceRegressor) -> bytes:
         "target.scale": model.target_scale_,
         "target.mean": model.target_mean_,
         **{f"learner.{name}": array for name, array in model.learner_.arrays().items()},
+        **extra,
     }
     _refuse_not_finite(tensors, "the model")
-    metadata = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "written_by": f"histodecon {version('histodecon')}",
-        "requires": _json([]),
-        "learner": model.learner,
-        "params": _json(model.learner_.params),
-        "transform": model.transform,
-        "kind": model.kind_,
-        "cell_types": _json(list(model.cell_types_)),
-        "encoders": _json([record.to_dict() for record in model.encoders_]),
-        "commercial": _json(all(record.commercial for record in model.encoders_)),
-        "random_state": _json(int(model.random_state)),
-        "training": _json(model.training_),
-        "history": _json(model.history_),
-    }
+    metadata = describe_model(model, parts)
     metadata["payload_sha256"] = _payload_digest(metadata, tensors)
     return pack(tensors, metadata)
 
@@ -165,20 +129,12 @@ def parse(content: bytes, name: str) -> AbundanceRegressor:
 
     refuse_unsafe(content, name)
     metadata, entries, start = read_header(content, name)
-    _check_version(metadata, name)
-    fields = _fields(metadata, name)
-    records = _records(fields["encoders"], name)
-    width, n_types = sum(record.width for record in records), len(fields["cell_types"])
-    try:
-        learner = get_learner(fields["learner"]).build(fields["params"])
-    except InputError as error:
-        refuse("The declared learner cannot be built", f"{name}: {error}")
-    floats = "F64" if learner.floats == "float64" else "F32"
-    expected: dict[str, tuple[str, tuple[int, ...]]] = {
-        f"input.{part}": ("F64", (width,)) for part in ("center", "scale")
-    }
-    expected |= {f"target.{part}": ("F64", (n_types,)) for part in ("center", "scale", "mean")}
-    expected |= {f"learner.{key}": (floats, shape) for key, shape in learner.shapes(width, n_types).items()}
+    check_version(metadata, name)
+    fields = read_fields(metadata, name)
+    records, cell_types, learner = fields["encoders"], tuple(fields["cell_types"]), fields["built"]
+    width = sum(record.width for record in records)
+    expected = _expected(learner, width, len(cell_types))
+    expected |= {key: ("F64", shape) for key, shape in declared_shapes(fields["parts"], name).items()}
     tensors = read_tensors(content, entries, start, expected, name)
     if _payload_digest(metadata, tensors) != fields["payload_sha256"]:
         refuse("The content of the model file is not what was written", f"{name}: its sha256 differs")
@@ -195,57 +151,22 @@ def parse(content: bytes, name: str) -> AbundanceRegressor:
     learned = {key.removeprefix("learner."): value for key, value in tensors.items() if key.startswith("learner.")}
     model.learner_ = learner.restore(learned)
     learner.history_ = fields["history"]
-    model.encoders_, model.cell_types_ = records, tuple(fields["cell_types"])
+    model.encoders_, model.cell_types_ = records, cell_types
     model.kind_, model.n_features_in_ = fields["kind"], width
     model.history_, model.training_ = fields["history"], fields["training"]
+    parts = restore_parts(fields["parts"], tensors, records, cell_types, name)
+    for part in PARTS:
+        setattr(model, f"{part}_", parts.get(part))
     return model
 
 
-def _check_version(metadata: dict[str, str], name: str) -> None:
-    if metadata.get("format") != FORMAT:
-        msg = "The safetensors file is not a histodecon model"
-        refuse(msg, f"{name}: format {metadata.get('format', 'absent')!r}, not {FORMAT!r}")
-    declared = metadata.get("format_version", "")
-    major = declared.partition(".")[0]
-    requires = _loads(metadata.get("requires", "[]"), name)
-    if not major.isdecimal():
-        refuse("The model file has no format version", f"{name}: {declared!r}")
-    if int(major) > READS_MAJOR or requires:
-        msg = f"The model file needs format {declared}" + (f" with {requires}" if requires else "")
-        raise ModelVersionError(
-            msg,
-            where=f"{name}, written by {metadata.get('written_by', 'an unknown version')}; this version reads {READS_MAJOR}.x",
-            fix="`pip install -U histodecon`",
-            code="BI-77",
-        )
-
-
-def _fields(metadata: dict[str, str], name: str) -> dict[str, Any]:
-    missing = [key for key in (*_JSON_FIELDS, *_TEXT_FIELDS) if key not in metadata]
-    if missing:
-        refuse("The model file lacks entries", f"{name}: {', '.join(missing)}")
-    fields: dict[str, Any] = {key: metadata[key] for key in _TEXT_FIELDS}
-    for key, kind in _JSON_FIELDS.items():
-        fields[key] = _loads(metadata[key], name)
-        if not isinstance(fields[key], kind):
-            refuse(f"The entry {key!r} of the model file is not a {kind.__name__}", name)
-    types = fields["cell_types"]
-    named = all(isinstance(item, str) for item in types) and len(set(types)) == len(types)
-    if not 0 < len(types) <= MAX_TYPES or not named:
-        refuse("The cell types of the model file are not a list of different names", name)
-    if fields["kind"] not in KINDS or fields["transform"] not in TRANSFORMS:
-        refuse("The kind or transform of the model file is unknown", name)
-    return fields
-
-
-def _records(values: list[Any], name: str) -> tuple[EncoderRecord, ...]:
-    try:
-        records = tuple(EncoderRecord.from_dict(value) for value in values)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        refuse("The encoders of the model file cannot be read", f"{name}: {error!r}")
-    if not records or any(not 0 < record.width <= 1_000_000 for record in records):
-        refuse("The encoders of the model file have no width", name)
-    return records
+def _expected(learner: Learner, width: int, n_types: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Which tensors a model has, as its header alone declares them."""
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {}
+    expected |= {f"input.{part}": ("F64", (width,)) for part in ("center", "scale")}
+    expected |= {f"target.{part}": ("F64", (n_types,)) for part in ("center", "scale", "mean")}
+    shapes = learner.shapes(width, n_types)
+    return expected | {f"learner.{key}": (_DTYPES[learner.floats], shape) for key, shape in shapes.items()}
 
 
 def _payload_digest(metadata: dict[str, str], tensors: dict[str, NDArray]) -> str:
@@ -261,23 +182,3 @@ def _refuse_not_finite(tensors: dict[str, NDArray], name: str) -> None:
     if bad:
         msg = "The model holds values that are not finite"
         raise IntegrityError(msg, where=f"{name}: {', '.join(bad[:3])}", fix="train again", code="BI-82")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    msg = f"{type(value).__name__} cannot be kept in a model file"
-    raise TypeError(msg)
-
-
-def _loads(text: str, name: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        refuse("An entry of the model file cannot be read", f"{name}: {type(error).__name__}")
