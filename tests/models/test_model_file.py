@@ -11,10 +11,12 @@ import pytest
 import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix, diags
 
 import histodecon as hd
-from histodecon.models import TRANSFORMS, AbundanceRegressor, EncoderRecord, list_learners
-from histodecon.models._model_file import FORMAT_VERSION, dump
+from histodecon.models import TRANSFORMS, AbundanceRegressor, EncoderRecord, get_learner, list_learners
+from histodecon.models._model_file import dump
+from histodecon.models._model_header import FORMAT_VERSION
 from histodecon.models._safetensors import MAX_HEADER_BYTES, pack, read_header
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -22,13 +24,29 @@ LEARNERS = list(list_learners().index)
 TYPES = ["T cell", "CAFs MSC/iCAF-like", "αβ CD4+"]
 
 
+TINY = {"n_networks": 2, "max_epochs": 3, "hidden": 8}
+PARAMS = {"mlp": TINY, "context": TINY, "ensemble": {"params": {"mlp": TINY, "context": TINY}}}
+
+
+def rings_of(n_rings: int, n: int) -> dict[str, list[csr_matrix]]:
+    """Rows on a line and their neighbors one and two steps away, for learners that read neighbors."""
+    lines = [diags([1.0, 1.0], [step, -step], shape=(n, n)) for step in range(1, n_rings + 1)]
+    rings = [csr_matrix(line.multiply(1 / line.sum(axis=1))) for line in lines]
+    return {"neighbors": rings} if rings else {}
+
+
+def predicted(model: AbundanceRegressor, X: np.ndarray) -> np.ndarray:
+    return model.predict(X, **rings_of(model.learner_.n_rings, len(X)))
+
+
 def fitted(learner: str = "ridge", transform: str = "none") -> AbundanceRegressor:
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(40, 5)).astype(np.float32), rng.gamma(2, size=(40, 3))
     records = [EncoderRecord("X_a", "a", 2, "f" * 64, "MIT", commercial=True), EncoderRecord("X_b", "b", 3)]
-    params = {"n_networks": 2, "max_epochs": 3, "hidden": 8} if learner == "mlp" else None
+    params = PARAMS.get(learner)
     regressor = AbundanceRegressor(learner, params=params, transform=transform, device="cpu", random_state=7)
-    return regressor.fit(X, Y, groups=np.arange(40) % 2, encoders=records, cell_types=TYPES)
+    rings = rings_of(get_learner(learner).build(params).n_rings, 40)
+    return regressor.fit(X, Y, groups=np.arange(40) % 2, encoders=records, cell_types=TYPES, **rings)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +63,7 @@ def test_saved_and_loaded_predicts_the_same_bits(learner: str, transform: str, t
     regressor = fitted(learner, transform)
     path = regressor.save(tmp_path / "model.safetensors")
     again = AbundanceRegressor.load(path)
-    np.testing.assert_array_equal(again.predict(X_NEW), regressor.predict(X_NEW))
+    np.testing.assert_array_equal(predicted(again, X_NEW), predicted(regressor, X_NEW))
     assert again.cell_types_ == tuple(TYPES)
     assert again.encoders_ == regressor.encoders_
     assert again.kind_ == regressor.kind_
@@ -123,7 +141,10 @@ def edited(content: bytes, **changes: str) -> bytes:
         ({"requires": '["conformal"]'}, hd.ModelVersionError, "conformal"),
         ({"format_version": ""}, hd.IntegrityError, "no format version"),
         ({"format": "other"}, hd.IntegrityError, "not a histodecon model"),
-        ({"learner": "forest"}, hd.IntegrityError, "forest"),
+        ({"requires": '{"parts": 1}'}, hd.IntegrityError, "not a list"),
+        ({"requires": "[[1]]"}, hd.ModelVersionError, "BI-77"),
+        ({"learner": "forest"}, hd.ModelVersionError, r"BI-77.*forest.*knows.*ridge.*registers"),
+        ({"commercial": "true"}, hd.IntegrityError, "commercial"),
         ({"params": '{"strength": -1}'}, hd.IntegrityError, "strength"),
         ({"params": "[1"}, hd.IntegrityError, "cannot be read"),
         ({"cell_types": "[]"}, hd.IntegrityError, "cell types"),
