@@ -121,12 +121,10 @@ def spatialdm_all_pairs(x: np.ndarray, weights: Any) -> None:
 
 def r_alone(x: np.ndarray, lattice: Any, scale: float) -> np.ndarray:
     """What liana does with ready-made weights: R, no null. Ready here: the sites of the spots and the sum of the weights."""
-    from histodecon.stats._bands import smooth_by_bands
+    from histodecon.stats._bands import gram_by_bands
     from histodecon.stats._columns import unit_table
-    from histodecon.stats._moran import symmetric_gram
 
-    unit, _ = unit_table(x)
-    return symmetric_gram(smooth_by_bands(lattice, unit, LENGTH), unit) * scale
+    return gram_by_bands(lattice, unit_table(x)[0], LENGTH) * scale
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------

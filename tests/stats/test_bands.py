@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from histodecon.stats import _bands, gaussian_sums
 from histodecon.stats._bands import neighbors_by_bands, smooth_by_bands
-from histodecon.stats._lattice import Lattice, find_lattice
+from histodecon.stats._lattice import Lattice, find_lattice, lattice_sums
 
 Array = NDArray[np.float64]
 
@@ -46,6 +46,27 @@ def test_rows_and_columns_in_parts(monkeypatch: pytest.MonkeyPatch, kind: str, l
     single = smooth_by_bands(lattice_of(coords), v.astype(np.float32), 1.5)
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, slow.product, atol=5e-5)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("include_self", [True, False])
+def test_products_of_all_pairs_need_no_weighed_values(
+    monkeypatch: pytest.MonkeyPatch, include_self: bool, parts: int
+) -> None:
+    rng = np.random.default_rng(1)
+    coords = spots("hexagons")
+    coords = coords[rng.permutation(len(coords))[:900]]
+    v = rng.normal(size=(900, 7))
+    if parts > 1:
+        monkeypatch.setattr(_bands, "_WINDOW_BYTES", 1)
+        monkeypatch.setattr(_bands, "_FEWEST", 3)
+    found = lattice_sums(lattice_of(coords), v, 1.5, include_self=include_self, gram=True)
+    slow = gaussian_sums(coords, v, 1.5, include_self=include_self)
+    assert found.product.shape == (900, 0)
+    assert found.gram is not None
+    np.testing.assert_allclose(found.gram, v.T @ slow.product, rtol=1e-11, atol=1e-9)
+    np.testing.assert_array_equal(found.gram, found.gram.T)
+    assert found.total == pytest.approx(slow.total, rel=1e-13)
 
 
 def test_hexagons_are_laid_out_without_their_empty_sites() -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from histodecon.stats._gram import gram, mirrored, symmetric_gram
+
 if TYPE_CHECKING:
     from histodecon.stats._lattice import Lattice
 
@@ -64,20 +66,49 @@ def smooth_by_bands(lattice: Lattice, v: NDArray[np.floating], length: float) ->
     of its own parity only. Then only these are laid out and only these are summed for, and what is between the two steps is
     kept apart by the parity of its columns, so that no product has a factor that is known to be 0.
     """
-    rows = _Rows(lattice)
     out = np.empty(v.shape, dtype=v.dtype)
+    for columns, spots, site, smoothed in _parts(lattice, v, length):
+        if isinstance(spots, slice) and smoothed.shape[1] == v.shape[1]:
+            np.take(smoothed, site, axis=0, out=out[spots], mode="clip")
+        else:
+            out[spots, columns] = smoothed[site]
+    return out
+
+
+def gram_by_bands(lattice: Lattice, v: NDArray[np.floating], length: float) -> NDArray[np.float64]:
+    """Weigh the values around every spot and multiply with its own, without keeping what was weighed.
+
+    Parameters
+    ----------
+    lattice, v, length
+        As in :func:`smooth_by_bands`.
+
+    Returns
+    -------
+    vᵀwv, shape (K, K), summed in float64.
+    """
+    out = np.zeros((v.shape[1], v.shape[1]))
+    for columns, spots, site, smoothed in _parts(lattice, v, length):
+        picked = smoothed if len(site) == len(smoothed) and isinstance(spots, slice) else smoothed[site]
+        own = v[spots]
+        out[columns, columns] += symmetric_gram(picked, own[:, columns])  # above the diagonal; in sum it is symmetric
+        if columns.stop < v.shape[1]:
+            out[columns, columns.stop :] += gram(picked, own[:, columns.stop :])
+    return mirrored(out)
+
+
+def _parts(
+    lattice: Lattice, v: NDArray[np.floating], length: float
+) -> Iterator[tuple[slice, slice | NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]]:
+    """Columns, spots, their sites and the smoothed sites, part by part."""
+    rows = _Rows(lattice)
     down = half_kernel(lattice.shape[0], lattice.pitch[0], length, v.dtype)
     across = half_kernel(lattice.shape[1], lattice.pitch[1], length, v.dtype)
     window = min(_HEIGHT + 2 * len(down), lattice.shape[0]) * rows.turns * rows.slots * v.dtype.itemsize
     parts = -(-v.shape[1] // max(_FEWEST, _WINDOW_BYTES // max(window, 1)))
     for columns in (slice(i * v.shape[1] // parts, (i + 1) * v.shape[1] // parts) for i in range(parts)):
         for spots, site, slab in _slabs(rows, v[:, columns], down, across):
-            smoothed = slab.reshape(-1, slab.shape[-1])
-            if isinstance(spots, slice) and v.flags.c_contiguous and smoothed.shape[1] == v.shape[1]:
-                np.take(smoothed, site, axis=0, out=out[spots], mode="clip")
-            else:
-                out[spots, columns] = smoothed[site]
-    return out
+            yield columns, spots, site, slab.reshape(-1, slab.shape[-1])
 
 
 def neighbors_by_bands(lattice: Lattice, length: float) -> NDArray[np.float64]:

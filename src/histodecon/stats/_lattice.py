@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histodecon.stats._bands import half_kernel, neighbors_by_bands, smooth_by_bands
+from histodecon.stats._bands import gram_by_bands, half_kernel, neighbors_by_bands, smooth_by_bands
+from histodecon.stats._gram import symmetric_gram
 from histodecon.stats._weights import SpatialSums
 
 _ON_SITE = 1e-6  # distance to a site, in pitches, that rounding of coordinates explains
@@ -112,6 +113,7 @@ def lattice_sums(
     *,
     include_self: bool = True,
     fft: bool = False,
+    gram: bool = False,
 ) -> SpatialSums:
     """Sum weights exp(-d² / 2 length²) over all pairs of spots on a lattice.
 
@@ -128,6 +130,8 @@ def lattice_sums(
     fft
         Convolve by fast Fourier transforms, padded with zeros, instead of products with banded matrices: the time does
         not depend on ``length``.
+    gram
+        Whether vᵀwv is all that is needed of the weighed values; banded products then keep none of them.
 
     Returns
     -------
@@ -142,12 +146,17 @@ def lattice_sums(
     weigh, smooth = (_neighbors_by_fft, _smooth_by_fft) if fft else (neighbors_by_bands, smooth_by_bands)
     row_sums = weigh(lattice, length)
     sum_of_squares = float(weigh(lattice, length / np.sqrt(2.0)).sum())
-    product = smooth(lattice, v, length)
     if not include_self:
         row_sums -= 1.0
         sum_of_squares -= len(row_sums)
+    moments = row_sums, float(include_self), float(row_sums.sum()), sum_of_squares
+    if gram and not fft:
+        pairs = gram_by_bands(lattice, v, length)
+        return SpatialSums(v[:, :0], *moments, pairs if include_self else pairs - symmetric_gram(v, v))
+    product = smooth(lattice, v, length)
+    if not include_self:
         product -= v
-    return SpatialSums(product, row_sums, float(include_self), float(row_sums.sum()), sum_of_squares)
+    return SpatialSums(product, *moments)
 
 
 def _neighbors_by_fft(lattice: Lattice, length: float) -> NDArray[np.float64]:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histodecon.stats._columns import row_parts, unit_table
+from histodecon.stats._gram import gram, symmetric_gram
 from histodecon.stats._null import cross_variance, family_wise_q, permutation_p, self_moments, two_sided
 from histodecon.stats._smooth_null import SMOOTH_MIN_SPOTS, smooth_null, student_p
 from histodecon.stats._sums import METHODS, spatial_sums
 from histodecon.stats._weights import SpatialSums
 
 _MIN_SPOTS = 4
-_ROWS = 256  # of a part of a product: OpenBLAS does not copy the factors of small ones
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,14 @@ def morans_r(
     n = len(points)
     if n == 0:
         return _undefined(blank.shape, 0, length, "0 spots")
-    sums, used = spatial_sums(points, u, length, include_self=include_self, method=method, block_size=block_size)
+    alone = y is None and null != "shuffled_one" and not permutations  # nothing but R needs the weighed values
+    sums, used = spatial_sums(
+        points, u, length, include_self=include_self, method=method, block_size=block_size, gram=alone
+    )
     neighbors = (sums.total - n * sums.self_weight) / n
     if sums.total == 0.0:
         return _undefined(blank.shape, n, length, "every weight between two spots is 0 at this length")
-    r = (symmetric_gram(sums.product, v) if y is None else _gram(sums.product, v)) * (n / sums.total)
+    r = (_all_pairs(sums, v) if y is None else gram(sums.product, v)) * (n / sums.total)
     r[blank] = np.nan
     expected, sd, reason = _null_moments(sums, u if y is None else None, blank)
     effective = None
@@ -172,37 +175,8 @@ def morans_r(
     return MoranResult(r, expected, sd, z, p, q, n, float(length), neighbors, reason, used, effective)
 
 
-def _gram(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """aᵀ b, summed in float64 also where the factors are float32."""
-    out = np.zeros((a.shape[1], b.shape[1]))
-    for start in range(0, len(a), _ROWS):
-        out += a[start : start + _ROWS].T @ b[start : start + _ROWS]
-    return out
-
-
-def symmetric_gram(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Compute aᵀ b where it is symmetric; a quarter of it is not computed twice.
-
-    Parameters
-    ----------
-    a, b
-        Shape (n, K), float64 or float32.
-
-    Returns
-    -------
-    Shape (K, K), summed in float64.
-    """
-    k, half = a.shape[1], a.shape[1] // 2
-    top, corner = np.zeros((half, k)), np.zeros((k - half, k - half))
-    for start in range(0, len(a), _ROWS):
-        left, right = a[start : start + _ROWS], b[start : start + _ROWS]
-        top += left[:, :half].T @ right
-        corner += left[:, half:].T @ right[:, half:]
-    out = np.zeros((k, k))
-    out[:half], out[half:, half:] = top, corner
-    lower = np.tril_indices(len(out), -1)
-    out[lower] = out.T[lower]
-    return out
+def _all_pairs(sums: SpatialSums, v: NDArray[np.floating]) -> NDArray[np.float64]:
+    return symmetric_gram(sums.product, v) if sums.gram is None else sums.gram
 
 
 def _null_moments(

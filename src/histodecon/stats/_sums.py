@@ -26,6 +26,7 @@ def spatial_sums(
     include_self: bool = True,
     method: str = "auto",
     block_size: int = 1024,
+    gram: bool = False,
 ) -> tuple[SpatialSums, str]:
     """Sum weights exp(-d² / 2 length²) over all pairs of spots.
 
@@ -43,6 +44,8 @@ def spatial_sums(
         One of ``METHODS``; ``"auto"`` takes that which a count of operations expects to be fastest.
     block_size
         Side of a tile of ``"blocks"``.
+    gram
+        Whether vᵀwv is all that is needed of the weighed values.
 
     Returns
     -------
@@ -63,7 +66,7 @@ def spatial_sums(
         if lattice is None:
             msg = f"method={method!r} needs spots on a lattice along the axes of the coordinates; these are not"
             raise ValueError(msg)
-        return lattice_sums(lattice, v, length, include_self=include_self, fft=method == "fft"), method
+        return lattice_sums(lattice, v, length, include_self=include_self, fft=method == "fft", gram=gram), method
     if method == "near":
         return near_sums(coords, v, length, include_self=include_self), method
     return gaussian_sums(coords, v, length, include_self=include_self, block_size=block_size), method

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 class SpatialSums:
     """What a weight matrix ``w`` does to ``v``, and its own moments (weights as they are, not normalized).
 
-    Any method that fills these five fields can stand behind :func:`~histodecon.stats.morans_r`.
+    Any method that fills the first five fields can stand behind :func:`~histodecon.stats.morans_r`.
 
     Parameters
     ----------
     product
-        ``w @ v``, shape (n, K), in the precision of ``v``.
+        ``w @ v``, shape (n, K), in the precision of ``v``; shape (n, 0) where ``gram`` is there instead.
     row_sums
         Σⱼ wᵢⱼ, shape (n,).
     self_weight
@@ -26,6 +26,8 @@ class SpatialSums:
         Σᵢⱼ wᵢⱼ.
     sum_of_squares
         Σᵢⱼ wᵢⱼ².
+    gram
+        ``v.T @ w @ v``, shape (K, K), from a method that was asked for no more and can do without the product.
     """
 
     product: NDArray[np.floating]
@@ -33,6 +35,7 @@ class SpatialSums:
     self_weight: float
     total: float
     sum_of_squares: float
+    gram: NDArray[np.float64] | None = None
 
 
 def gaussian_sums(
