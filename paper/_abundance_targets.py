@@ -30,7 +30,21 @@ def on_proportions(test: Any) -> float:
     return float(np.nanmean(error))
 
 
-def section(scores: pd.DataFrame, published: pd.DataFrame, markdown: Any) -> str:
+def shared_total(adata: Any) -> pd.DataFrame:
+    """How much of each section's targets is nothing but the number of cells, which all types share."""
+    cells = hd.get.abundance(adata).to_df(layer="target")
+    rows = []
+    for name in sorted(set(adata.obs["library_id"].astype(str))):
+        own = cells[((adata.obs["library_id"] == name) & cells.notna().all(axis=1)).to_numpy()]
+        total = own.sum(axis=1)
+        with_total = np.mean([np.corrcoef(own[one], total)[0, 1] for one in own])
+        rows.append(
+            {"section": name, "r of a type with all cells": with_total, "sd / mean": total.std() / total.mean()}
+        )
+    return pd.DataFrame(rows)
+
+
+def section(scores: pd.DataFrame, published: pd.DataFrame, totals: pd.DataFrame, markdown: Any) -> str:
     """Part of the page; empty without such a run."""
     if scores.empty:
         return ""
@@ -54,4 +68,12 @@ types (Cancer and Normal Epithelial apart), their 5 % quantile. L1 is given on c
 target and prediction were divided by their sums. `mean` predicts the training mean everywhere.
 
 {markdown(table.reset_index(), digits)}
+
+A CC on cells is not that of proportions: what all types share, the number of cells in the spot, is in it. How strongly each
+section's types follow their sum (mean over types), and how much that sum varies:
+
+{markdown(totals, {"r of a type with all cells": 2, "sd / mean": 2})}
+
+In B4, which was sequenced least, a few spots hold most of the cells and every type follows them: a model that finds these spots
+finds every type, so read its high CC there as that.
 """

@@ -183,5 +183,5 @@ Training targets dealt to other training spots, MobileNetV2, mean CC of {facts["
 
 {markdown_table(tables["shuffled"], {"cc": 3})}
 """
-    page += section(tables.get("cells", pd.DataFrame()), first, markdown_table)
+    page += section(tables.get("cells", pd.DataFrame()), first, tables.get("totals", pd.DataFrame()), markdown_table)
     (out / "her2st.md").write_text(page)

@@ -20,7 +20,7 @@ import pandas as pd
 
 import histodecon as hd
 from histodecon import stats
-from paper._abundance_targets import on_proportions, with_abundances
+from paper._abundance_targets import on_proportions, shared_total, with_abundances
 from paper._cohort import ENCODERS, SPLITS, her2st
 from paper._report import write_figure, write_page
 
@@ -166,7 +166,8 @@ def main(data: Path, out: Path, cache: Path | None, seeds: int, abundances: Path
     }
     tables = {"scores": pd.DataFrame(scores), "types": pd.DataFrame(types), "shuffled": noise}
     if abundances is not None:
-        tables["cells"] = runs_on_abundances(with_abundances(adata, abundances), seeds)
+        counted = with_abundances(adata, abundances)
+        tables["cells"], tables["totals"] = runs_on_abundances(counted, seeds), shared_total(counted)
     for name, table in tables.items():
         table.to_csv(out / f"her2st_{name}.csv", index=False, float_format="%.4f")
     write_figure(tables, shown, out)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from paper._bench import OWN, PREDICTIONS, Bench, real_names
 from paper._draw import pyplot, save
@@ -16,7 +15,7 @@ TITLE = "Maps"
 
 
 def draw_abundance(adata: Any, section: str, types: tuple[str, ...], path: Any) -> None:
-    """Truth above prediction, a column a type, one scale for both."""
+    """Truth above prediction, a column a type, each on a scale of its own."""
     plt = pyplot()
     own = (adata.obs["library_id"] == section).to_numpy()
     xy = adata.obsm["spatial"][own]
@@ -24,14 +23,14 @@ def draw_abundance(adata: Any, section: str, types: tuple[str, ...], path: Any) 
     figure, axes = plt.subplots(2, len(types), figsize=(3.4 * len(types), 6), layout="constrained", squeeze=False)
     for column, name in zip(axes.T, types, strict=True):
         r = np.corrcoef(*(table[name] for table in tables.values()))[0, 1]
-        top = np.percentile(pd.concat([table[name] for table in tables.values()]), 99)
         for ax, (label, table) in zip(column, tables.items(), strict=True):
-            points = ax.scatter(*xy.T, c=table[name], s=40, cmap="magma_r", vmin=0, vmax=top)
+            low, high = np.percentile(table[name], [1, 99])
+            points = ax.scatter(*xy.T, c=table[name], s=40, cmap="viridis", vmin=low, vmax=high)
             ax.set_title(f"{name}: {label}" + (f", r = {r:.2f}" if label == "predicted" else ""), fontsize=9)
             ax.set_aspect("equal")
             ax.invert_yaxis()
             ax.set_axis_off()
-        figure.colorbar(points, ax=list(column), shrink=0.5)
+            figure.colorbar(points, ax=ax, shrink=0.7)
     save(figure, path)
 
 
@@ -87,7 +86,7 @@ def run(bench: Bench) -> str:
 :alt: Measured and predicted abundance of some cell types on one section.
 
 {name}, section {section}: measured above, below predicted by `{config.learner}` with {encoders} that never saw the
-{config.leave_out}. One scale for both, to the 99th percentile.
+{config.leave_out}. Each map has its own scale (1st to 99th percentile).
 ```
 
 ```{{figure}} {bench.out.name}/clustered_{name}.png
