@@ -22,6 +22,7 @@ from histodecon._core._errors import (
     IncompleteStoreError,
     InputError,
     IntegrityError,
+    LockedError,
     MissingDependencyError,
     MissingKeyError,
     ModelError,
@@ -42,6 +43,7 @@ from histodecon._core._lazy import lazy_attributes as _lazy_attributes
 
 if TYPE_CHECKING:
     from histodecon import datasets, encoders, get, images, io, models, pl, pp, stats, tl
+    from histodecon.io import concat, verify, write
     from histodecon.models import AbundanceRegressor
 
 __version__ = _version("histodecon")
@@ -60,6 +62,7 @@ __all__ = [
     "IncompleteStoreError",
     "InputError",
     "IntegrityError",
+    "LockedError",
     "MissingDependencyError",
     "MissingKeyError",
     "ModelError",
@@ -78,5 +81,8 @@ __all__ = [
 
 _ROOMS = ("io", "datasets", "pp", "tl", "pl", "get", "images", "encoders", "models", "stats")
 __getattr__, __dir__ = _lazy_attributes(
-    __name__, {room: room for room in _ROOMS} | {"AbundanceRegressor": "models", "report": "pl"}
+    __name__,
+    {room: room for room in _ROOMS}
+    | {"AbundanceRegressor": "models", "report": "pl"}
+    | dict.fromkeys(("concat", "verify", "write"), "io"),
 )

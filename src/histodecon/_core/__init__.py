@@ -28,6 +28,7 @@ from histodecon._core._errors import (
     IncompleteStoreError,
     InputError,
     IntegrityError,
+    LockedError,
     MissingDependencyError,
     MissingKeyError,
     ModelError,
@@ -53,7 +54,9 @@ from histodecon._core._lazy import lazy_attributes
 from histodecon._core._locks import alone, locked, present
 from histodecon._core._optional import declare_vision_operators, import_optional, import_timm
 from histodecon._core._registry import add_card, cards_table, closest_names, find_cards
-from histodecon._core._results import note_where_results_go
+from histodecon._core._replace import remove, replacing, restore
+from histodecon._core._results import note_where_results_go, note_zeros_or_edits
+from histodecon._core._row_digests import ROWS, changed_rows, row_digests
 from histodecon._core._shards import ShardStore
 from histodecon._core._slide_notes import set_slide_notes, slide_notes
 from histodecon._core._tables import (

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from histodecon._core._errors import IncompleteStoreError, InputError, IntegrityError, MissingKeyError, first_names
+from histodecon._core._errors import InputError, IntegrityError, MissingKeyError, first_names
 from histodecon._core._keys import Key
-from histodecon._core._results import note_where_results_go
+from histodecon._core._results import note_where_results_go, note_zeros_or_edits
+from histodecon._core._row_digests import ROWS, changed_rows, row_digests
 from histodecon._core._tables import set_uns_branch, uns_branch
 
 if TYPE_CHECKING:
@@ -69,11 +70,15 @@ def write_embedding(adata: AnnData, key: str, values: np.ndarray, record: Mappin
         float32, shape (n_obs, width).
     record
         At least ``encoder`` (name) and ``fingerprint`` (of the recipe: encoder, weights, field of view); ``license`` and
-        ``commercial`` where known. ``width`` is added, and ``zeros``: whether the embedding holds ``"none"``, ``"some"``, or whole
-        ``"rows"`` of them, by which a store that lost parts is known when it is read.
+        ``commercial`` where known. ``width`` is added, and ``rows``: a digest of each barcode and row, by which a store that lost
+        parts, and an edit, is known when it is read.
     """
     records = dict(uns_branch(adata, Key.uns.EMBEDDINGS))
-    records[key] = {**record, "width": int(values.shape[1]), "zeros": _zeros(values)}
+    records[key] = {
+        **record,
+        "width": int(values.shape[1]),
+        ROWS: row_digests(adata.obs_names, as_2d_float(values, key)),
+    }
     note_where_results_go(adata)
     adata.obsm[key] = values
     set_uns_branch(adata, Key.uns.EMBEDDINGS, records)
@@ -104,6 +109,11 @@ def read_embedding(adata: AnnData, key: str) -> tuple[np.ndarray, dict[str, Any]
         It is not as wide as recorded.
     IncompleteStoreError
         It holds zeros where none were written: parts of the file that it was read from are lost.
+
+    Warns
+    -----
+    HistodeconWarning
+        Rows were edited since they were written.
     """
     if key not in adata.obsm:
         present = [name for name in adata.obsm if name.startswith(Key.obsm.EMBEDDING_PREFIX)]
@@ -138,30 +148,9 @@ def read_embedding(adata: AnnData, key: str) -> tuple[np.ndarray, dict[str, Any]
             fix="join the slides before embedding, or embed again with `histodecon.pp.embed_tiles`",
             code="BI-89",
         )
-    _require_complete(adata, key, values, str(record.get("zeros", "rows")))
-    return values, {"license": "unknown", "commercial": False, **record, "key": key}
-
-
-def _zeros(values: np.ndarray) -> str:
-    if (values != 0).all():
-        return "none"
-    return "some" if (values != 0).any(axis=1).all() else "rows"
-
-
-def _require_complete(adata: AnnData, key: str, values: np.ndarray, written: str) -> None:
-    """A chunk that is missing from a zarr store is read as zeros, without a word."""
-    if written == "rows":
-        return
-    lost = (values == 0).any(axis=1) if written == "none" else (values == 0).all(axis=1)
-    if lost.any():
-        msg = f"obsm[{key!r}] holds zeros where none were written"
-        raise IncompleteStoreError(
-            msg,
-            where=f"{int(lost.sum())} of {len(values)} spots: {first_names(adata.obs_names[lost])}",
-            why="parts of a zarr store that are lost are read as zeros",
-            fix="read a whole copy, or run `histodecon.pp.embed_tiles` again",
-            code="FI-05",
-        )
+    note_zeros_or_edits(adata, key, changed_rows(adata, record, values), "histodecon.pp.embed_tiles")
+    facts = {name: value for name, value in record.items() if name != ROWS}
+    return values, {"license": "unknown", "commercial": False, **facts, "key": key}
 
 
 def embedding_keys(use_rep: str | Sequence[str]) -> list[str]:

@@ -123,6 +123,10 @@ class IncompleteStoreError(StoreError):
     """A table that was read lacks parts of what was written."""
 
 
+class LockedError(StoreError):
+    """A file that should be replaced is open in another program."""
+
+
 class ResourceError(HistodeconError, MemoryError):
     """There is not enough memory or device."""
 

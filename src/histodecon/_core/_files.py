@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from histodecon._core._errors import StoreError
+from histodecon._core._replace import take_place
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes, *, flush: bool = True) -> Path:
@@ -29,6 +30,8 @@ def write_atomic(path: str | os.PathLike[str], content: bytes, *, flush: bool = 
     ------
     StoreError
         The folder is absent or not writable, or the disk is full; an older file is intact.
+    LockedError
+        Somebody reads the old file, and the system does not let it be replaced meanwhile.
     """
     target = Path(path).resolve()
     temporary: str | None = None
@@ -40,9 +43,11 @@ def write_atomic(path: str | os.PathLike[str], content: bytes, *, flush: bool = 
                 handle.flush()
                 os.fsync(handle.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(target)
+        take_place(Path(temporary), target)
         temporary = None
     except OSError as error:
+        if isinstance(error, StoreError):
+            raise
         msg = f"{target.name} could not be written"
         raise StoreError(
             msg,

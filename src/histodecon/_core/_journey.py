@@ -163,13 +163,13 @@ JOURNEY = (
     JourneyStep(
         ("tl.predict_abundance",),
         ('obsm["X_{encoder}"]', f'{_ROOT}["{Key.uns.REGRESSOR}"]'),
-        (f'obsm["{Key.obsm.PREDICTED}"]', f'{_ROOT}["{Key.uns.TABLES}"]'),
         (
+            f'obsm["{Key.obsm.PREDICTED}"]',
             f'obs["{Key.obs.NOVELTY}"]',
             f'obs["{Key.obs.OUT_OF_DISTRIBUTION}"]',
-            f'obsm["{Key.obsm.PREDICTED_LOWER}"]',
-            f'obsm["{Key.obsm.PREDICTED_UPPER}"]',
+            f'{_ROOT}["{Key.uns.TABLES}"]',
         ),
+        (f'obsm["{Key.obsm.PREDICTED_LOWER}"]', f'obsm["{Key.obsm.PREDICTED_UPPER}"]'),
         "DataFrame (n, n_types), unit of the targets; bounds of a calibrated model; novelty, above 1 out of distribution",
     ),
     JourneyStep(

@@ -1,11 +1,13 @@
-"""Where results go when a table is not what it seems: a view, or one that lives in a file."""
+"""Tables that are not what they seem: a view, one that lives in a file, one that was edited or lost parts."""
 
 from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING
 
-from histodecon._core._errors import HistodeconWarning
+import numpy as np
+
+from histodecon._core._errors import HistodeconWarning, IncompleteStoreError, first_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -36,3 +38,44 @@ def note_where_results_go(adata: AnnData) -> None:
             "`adata.to_memory().write_h5ad(path)` keeps them."
         )
         warnings.warn(text, HistodeconWarning, stacklevel=4)
+
+
+def note_zeros_or_edits(adata: AnnData, key: str, changes: tuple[np.ndarray, np.ndarray], writer: str) -> None:
+    """Refuse a table that lost parts of what was written, and tell of one that was edited.
+
+    Parameters
+    ----------
+    adata
+        The table that holds it.
+    key
+        Its key in ``obsm``.
+    changes
+        Positions of the rows that are not what was written, and whether each holds more zeros.
+    writer
+        Public name of the function that writes it.
+
+    Raises
+    ------
+    IncompleteStoreError
+        Every changed row holds more zeros, as the parts do that a zarr store has lost.
+
+    Warns
+    -----
+    HistodeconWarning
+        Rows were changed in another way.
+    """
+    changed, emptied = changes
+    if not len(changed):
+        return
+    where = f"{len(changed)} of {adata.n_obs} spots: {first_names(adata.obs_names[changed])}"
+    if emptied.all():
+        msg = f"obsm[{key!r}] holds zeros where none were written"
+        raise IncompleteStoreError(
+            msg,
+            where=where,
+            why="parts of a zarr store that are lost are read as zeros",
+            fix=f"read a whole copy; or, if the zeros are meant, hand the values to `{writer}` again",
+            code="FI-05",
+        )
+    text = f"[HD-BI-90] obsm[{key!r}] was edited since it was written: {where}. What is recorded about it may no longer hold."
+    warnings.warn(text, HistodeconWarning, stacklevel=4)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from histodecon._core._errors import AlignmentError, InputError, MissingKeyError, NamingError, first_names
 from histodecon._core._keys import Key, safe_key
-from histodecon._core._results import note_where_results_go
+from histodecon._core._results import note_where_results_go, note_zeros_or_edits
+from histodecon._core._row_digests import ROWS, changed_rows, row_digests
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -100,6 +101,7 @@ def write_table(
         "columns": np.array(columns, dtype=object),
         "kind": kind,
         "unit": UNITS[kind],
+        ROWS: row_digests(adata.obs_names, table.to_numpy(dtype=np.float64)),
     }
     note_where_results_go(adata)
     adata.obsm[key] = values
@@ -126,6 +128,13 @@ def read_table(adata: AnnData, key: str) -> pd.DataFrame:
         The key is absent.
     InputError
         The entry is an array without names.
+    IncompleteStoreError
+        It holds zeros where none were written: parts of the file that it was read from are lost.
+
+    Warns
+    -----
+    HistodeconWarning
+        Rows were edited since they were written.
     """
     if key not in adata.obsm:
         msg = f"obsm[{key!r}] is absent"
@@ -150,7 +159,9 @@ def read_table(adata: AnnData, key: str) -> pd.DataFrame:
     if stored is not None:
         real = dict(zip(map(str, stored["columns"]), map(str, stored["names"]), strict=True))
         names = [real.get(name, name) for name in names]
-    return pd.DataFrame(values.to_numpy(dtype=np.float64), index=adata.obs_names.copy(), columns=names)
+    numbers = values.to_numpy(dtype=np.float64)
+    note_zeros_or_edits(adata, key, changed_rows(adata, stored, numbers), "histodecon.tl.set_targets")
+    return pd.DataFrame(numbers, index=adata.obs_names.copy(), columns=names)
 
 
 def table_record(adata: AnnData, key: str) -> Mapping[str, Any] | None:
