@@ -20,11 +20,11 @@ from loopback_hub import COMMIT, CONTENT, PAGE, REPO, TOKEN
 from safetensors.torch import save_file
 
 from histodecon import GatedError, HubError, ModelMismatchError, OfflineError, StoreError
+from histodecon._core import _hub as hubs
+from histodecon._core import _hub_download as downloads
+from histodecon._core._hub_errors import plain
 from histodecon.encoders import EncoderCard, load_encoder, timm_card
-from histodecon.encoders import _download as downloads
-from histodecon.encoders import _hub as hubs
 from histodecon.encoders._hub import cached_weights, fetch_weights
-from histodecon.encoders._hub_errors import plain
 
 SHA = hashlib.sha256(CONTENT).hexdigest()
 NET = EncoderCard(

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from histodecon._core import GatedError, HistodeconError, HubError, InputError, OfflineError, doc, resolve_device
+from histodecon._core._hub import HubFile
 from histodecon._core._optional import EXTRAS
 from histodecon.encoders._card import NETWORKS, EncoderCard
 from histodecon.encoders._estimate import estimate
-from histodecon.encoders._hub import HubFile, cached_weights, find_on_hub
+from histodecon.encoders._hub import cached_weights, find_on_hub
 from histodecon.encoders._local_weights import local_weights
 from histodecon.encoders._precision import choose_dtype
 from histodecon.encoders._registry import registered

@@ -4,50 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import threading
-import time
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotInTime
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from histodecon._core import HubError, ModelMismatchError
-from histodecon.encoders._card import EncoderCard
-from histodecon.encoders._download import download
-from histodecon.encoders._hub_errors import not_a_hub, offline, place, refusal, revision_of
+from histodecon._core._hub import HubFile, HubWish, find_in_cache
+from histodecon._core._hub import find_on_hub as find_file
+from histodecon._core._hub_download import download
+from histodecon.encoders._card import NETWORKS, EncoderCard
 from histodecon.encoders._local_weights import FILES, local_weights
 
-TIMEOUT_S = 8  # for the answer of the Hub, name lookup included
-COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-_ETAG = re.compile(r"[\w-]{1,128}")
-_REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*")
-
-
-@dataclass(frozen=True, kw_only=True)
-class HubFile:
-    """One file of the Hub.
-
-    Parameters
-    ----------
-    url
-        Its address at a commit.
-    name
-        Name in the repository.
-    commit
-        The commit.
-    etag
-        Its digest: sha256 of a large file, that of git of a small one.
-    size
-        Bytes, where the Hub says so.
-    """
-
-    url: str
-    name: str
-    commit: str
-    etag: str
-    size: int | None
 
 
 def fetch_weights(card: EncoderCard, *, weights: str | os.PathLike[str] | None = None) -> tuple[Path, str | None]:
@@ -92,14 +58,15 @@ def fetch_weights(card: EncoderCard, *, weights: str | os.PathLike[str] | None =
     found = cached_weights(card)
     if found is not None:
         return found
-    remote = find_on_hub(card)
+    wish = _wish(card)
+    remote = find_file(wish)
     declared = card.weights_sha256
     if declared is not None and SHA256.fullmatch(remote.etag) and remote.etag != declared:
-        msg = f"The file at {place(card)} is not the one that the card of {card.name!r} declares"
+        msg = f"The file at {wish.place} is not the one that the card of {card.name!r} declares"
         where = f"{remote.name}: sha256 {remote.etag}, declared {declared}"
         fix = "`dataclasses.replace(card, weights_sha256=None)` where you mean the other weights"
         raise ModelMismatchError(msg, where=where, why="other weights give other numbers", fix=fix, code="BI-85")
-    return download(card, remote), remote.commit
+    return download(wish, remote), remote.commit
 
 
 def cached_weights(card: EncoderCard) -> tuple[Path, str] | None:
@@ -114,22 +81,7 @@ def cached_weights(card: EncoderCard) -> tuple[Path, str] | None:
     -------
     Path of the file and its commit; None where it is not there.
     """
-    from huggingface_hub import constants, try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    if card.repo is None:
-        return None
-    for name in names_of(card):
-        try:
-            found = try_to_load_from_cache(
-                card.repo, name, cache_dir=constants.HF_HUB_CACHE, revision=revision_of(card)
-            )
-        except HFValidationError as error:
-            raise refusal(card, error) from None
-        if isinstance(found, str):
-            depth = len(PurePosixPath(name).parts)
-            return Path(found), Path(found).parents[depth - 1].name
-    return None
+    return None if card.repo is None else find_in_cache(_wish(card))
 
 
 def find_on_hub(card: EncoderCard) -> HubFile:
@@ -149,79 +101,43 @@ def find_on_hub(card: EncoderCard) -> HubFile:
     HubError
         As :func:`fetch_weights`.
     """
-    from huggingface_hub import constants
-    from huggingface_hub.errors import EntryNotFoundError
-
-    if constants.HF_HUB_OFFLINE:
-        raise offline(card, "HF_HUB_OFFLINE is set")
-    end = time.monotonic() + TIMEOUT_S
-    for name in names_of(card):
-        answer = _ask(card, name, end - time.monotonic())
-        if isinstance(answer, EntryNotFoundError):
-            continue
-        if isinstance(answer, Exception):
-            raise refusal(card, answer)
-        return _checked(card, name, answer)
-    msg = f"The repository of {card.name!r} holds no such weight file"
-    where = f"{place(card)}: looked for {', '.join(names_of(card))}"
-    raise HubError(msg, where=where, fix="hand it in: `weights=path`", code="FI-28")
+    return find_file(_wish(card))
 
 
-def names_of(card: EncoderCard) -> tuple[str, ...]:
-    """Names that the weight file may have in the repository.
+def _wish(card: EncoderCard) -> HubWish:
+    return HubWish(
+        what=f"the weights of {card.name!r}",
+        repo=str(card.repo),
+        names=FILES if card.weights_file is None else (card.weights_file,),
+        revision=card.revision,
+        label=card.name,
+        instead="or hand in a file that you have: `weights=path`",
+        elsewhere="look for them on the Hub: `dataclasses.replace(card, repo=..., revision=...)`",
+        gated=card.gated,
+        access_url=card.access_url,
+        meanwhile=_meanwhile,
+    )
+
+
+def _meanwhile() -> str:
+    named = " or ".join(f'`"{name}"`' for name in free_encoders(3))
+    return f"meanwhile use {named}, which are free"
+
+
+def free_encoders(n: int) -> list[str]:
+    """Name encoders whose weights nobody must ask for.
 
     Parameters
     ----------
-    card
-        Card of the encoder.
+    n
+        At most this many, those without weights last.
 
     Returns
     -------
-    The name of the card, else the usual ones, safetensors first.
-
-    Raises
-    ------
-    HubError
-        The name or the revision of the card is no name in a repository.
+    The names.
     """
-    names = FILES if card.weights_file is None else (card.weights_file,)
-    bad = [name for name in names if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
-    bad += [] if _REVISION.fullmatch(revision_of(card)) else [revision_of(card)]
-    if bad:
-        msg = f"The card of {card.name!r} names a file or revision that no repository has"
-        raise HubError(msg, where=f"{card.repo}: {bad[0]!r}", fix="mend the card", code="FI-28")
-    return names
+    from histodecon.encoders._registry import registered
 
-
-def _ask(card: EncoderCard, name: str, seconds: float) -> Any:
-    """Ask for the metadata of a file, in a thread of its own since a name lookup cannot be interrupted.
-
-    Errors are returned without their tracebacks, whose frames know the token.
-    """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-    future: Future[Any] = Future()
-
-    def ask() -> None:
-        try:
-            url = hf_hub_url(str(card.repo), name, revision=revision_of(card))
-            future.set_result(get_hf_file_metadata(url, timeout=TIMEOUT_S))
-        except Exception as error:  # noqa: BLE001 it is looked at by who asked
-            error.__traceback__ = error.__cause__ = error.__context__ = None
-            future.set_result(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        return future.result(timeout=max(seconds, 0.1))
-    except NotInTime:
-        return TimeoutError(f"no answer within {TIMEOUT_S} s")
-
-
-def _checked(card: EncoderCard, name: str, answer: Any) -> HubFile:
-    """Take the answer only when it is one of a Hub: with a commit, and a digest that can be a file name."""
-    from huggingface_hub import hf_hub_url
-
-    if not COMMIT.fullmatch(answer.commit_hash or "") or not _ETAG.fullmatch(answer.etag or ""):
-        raise not_a_hub(card, "An answer without commit and digest")
-    url = hf_hub_url(str(card.repo), name, revision=answer.commit_hash)
-    return HubFile(url=url, name=name, commit=answer.commit_hash, etag=answer.etag, size=answer.size)
+    free = [card for card in registered().values() if not card.gated and card.loader != "callable"]
+    free.sort(key=lambda card: card.loader not in NETWORKS)
+    return [card.name for card in free][:n]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from histodecon._core import IntegrityError, MissingKeyError, ModelMismatchError, UnsafeFileError
+from histodecon._core._hub_download import name_what_it_is
 
 if TYPE_CHECKING:
     import torch
@@ -107,26 +108,6 @@ def _sniff(path: Path) -> None:
     what = name_what_it_is(head)
     if what:
         _refuse(f"The weight file is {what}, not the weights", path, f"{path.stat().st_size} bytes", "BI-29")
-
-
-def name_what_it_is(head: bytes) -> str:
-    """Recognize what often arrives in place of weights.
-
-    Parameters
-    ----------
-    head
-        Beginning of the file.
-
-    Returns
-    -------
-    What it is, empty where it may be weights.
-    """
-    text = head.lstrip().lower()
-    if not head:
-        return "an empty file"
-    if text.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer"
-    return "a web page" if text.startswith((b"<!doctype", b"<html", b"<?xml")) else ""
 
 
 _CONVERT = "convert it where you trust it: `safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')`"
