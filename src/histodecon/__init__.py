@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from histodecon import datasets, encoders, get, images, io, models, pl, pp, stats, tl
     from histodecon.io import concat, verify, write
     from histodecon.models import AbundanceRegressor
+    from histodecon.pl import report
 
 __version__ = _version("histodecon")
 __doc__ = (__doc__ or "") + _journey_table()
