@@ -68,7 +68,7 @@ def test_a_slide_unlike_training_is_told(slide) -> None:  # BI-91
     original = adata.obsm["X_first"].copy()
     adata.obsm["X_first"][few] = 40 - original[few]
     with warnings.catch_warnings():
-        warnings.simplefilter("error", hd.HistodeconWarning)
+        warnings.filterwarnings("error", r"\[HD-BI-91\]")
         hd.tl.predict_abundance(adata, model)
     assert adata.obs["out_of_distribution"][few].all()
     adata.obsm["X_first"][many] = 40 - original[many]
@@ -76,8 +76,7 @@ def test_a_slide_unlike_training_is_told(slide) -> None:  # BI-91
         hd.tl.predict_abundance(adata, model)
     adata.obs["in_tissue_tile"] = ~many  # strange spots without tissue are no reason to worry
     with warnings.catch_warnings():
-        warnings.simplefilter("error", hd.HistodeconWarning)
-        warnings.simplefilter("ignore", hd.DroppedSpotsWarning)
+        warnings.filterwarnings("error", r"\[HD-BI-91\]")
         hd.tl.predict_abundance(adata, model)
     with pytest.warns(hd.HistodeconWarning, match="BI-91"):
         hd.tl.predict_abundance(adata, model, background="keep")
@@ -137,6 +136,22 @@ def test_it_survives_a_file(slide, suffix: str, tmp_path: Path) -> None:
     layers = hd.get.abundance(back).layers
     np.testing.assert_array_equal(layers["lower"], read_table(adata, LOWER).to_numpy())
     np.testing.assert_array_equal(layers["upper"], read_table(adata, UPPER).to_numpy())
+
+
+def test_file_and_uns_carry_it_to_the_last_bit(slide, tmp_path: Path) -> None:
+    adata, model = slide
+    path = model.save(tmp_path / "model.safetensors")
+    hd.tl.predict_abundance(adata, model)
+    for key, given in (("uns", None), ("file", path)):
+        hd.tl.predict_abundance(adata, given, key_added=key)
+        for bound in ("lower", "upper"):
+            expected = adata.obsm[f"predicted_abundance_{bound}"].to_numpy()
+            np.testing.assert_array_equal(adata.obsm[f"{key}_{bound}"].to_numpy(), expected)
+        np.testing.assert_array_equal(adata.obs[f"{key}_novelty"], adata.obs["novelty"])
+    back = hd.models.AbundanceRegressor.load(path)
+    assert str(back.reliability_) == str(model.reliability_)
+    assert back.to_bytes() == model.to_bytes()
+    assert adata.uns["histodecon"]["regressor"]["calibrated"]
 
 
 def test_bad_coverage_changes_nothing(slide) -> None:
