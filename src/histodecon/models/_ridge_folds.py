@@ -236,5 +236,5 @@ def pooled_fits(problem: ManyFits, strengths: Sequence[float], given: float | No
             del inner
         gram = fold.gram if len(problem.parts(fit)) > 1 else fold.gram.copy()
         coefficients = solve_penalized(gram, fold.cross / target_scale, strength * penalty)
-        fitted.append((coefficients * stretch[:, None], float(strength), errors))
+        fitted.append((np.ascontiguousarray(coefficients * stretch[:, None]), float(strength), errors))
     return fitted

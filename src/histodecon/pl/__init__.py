@@ -9,6 +9,7 @@ from histodecon.pl._local_colocalization import local_colocalization
 from histodecon.pl._reliability import reliability
 from histodecon.pl._report import report
 from histodecon.pl._tiles import tiles
+from histodecon.pl._training import training
 
 __all__ = [
     "abundance",
@@ -20,4 +21,5 @@ __all__ = [
     "reliability",
     "report",
     "tiles",
+    "training",
 ]
