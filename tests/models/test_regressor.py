@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import histodecon as hd
-from histodecon.models import TRANSFORMS, AbundanceRegressor, EncoderRecord, list_learners
+from histodecon.models import TRANSFORMS, AbundanceRegressor, EncoderRecord, get_learner, list_learners
 
 LEARNERS = list(list_learners().index)
-QUICK = {"mlp": {"n_networks": 2, "max_epochs": 10, "hidden": 16}}
+TINY = {"n_networks": 2, "max_epochs": 10, "hidden": 16}
+QUICK = {"mlp": TINY, "context": TINY, "ensemble": {"params": {"mlp": TINY, "context": TINY}}}
 
 
 def task(n: int = 80, d: int = 10, k: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -25,8 +27,27 @@ def task(n: int = 80, d: int = 10, k: int = 3, seed: int = 0) -> tuple[np.ndarra
     return X, Y, rng.integers(0, 3, n)
 
 
+class OnALine(AbundanceRegressor):
+    """Rows stand on a line: learners that read neighbors get those one and two steps away."""
+
+    def fit(self, X, y, **kwargs) -> AbundanceRegressor:
+        return super().fit(X, y, **kwargs, **_line(get_learner(self.learner).build(self.params).n_rings, len(y)))
+
+    def predict(self, X, **kwargs) -> np.ndarray:
+        return super().predict(X, **kwargs, **_line(self.learner_.n_rings, X.shape[0]))
+
+
+def _line(n_rings: int, n: int) -> dict[str, list[csr_matrix]]:
+    lines = [sum(np.eye(n, k=side * step) for side in (-1, 1)) for step in range(1, n_rings + 1)]
+    return (
+        {"neighbors": [csr_matrix(one / np.maximum(one.sum(axis=1, keepdims=True), 1)) for one in lines]}
+        if lines
+        else {}
+    )
+
+
 def model(learner: str = "ridge", **kwargs) -> AbundanceRegressor:
-    return AbundanceRegressor(learner, params=QUICK.get(learner), device="cpu", **kwargs)
+    return OnALine(learner, params=QUICK.get(learner), device="cpu", **kwargs)
 
 
 def test_init_only_stores_and_clone_is_unfitted() -> None:
@@ -96,7 +117,7 @@ def test_a_constant_cell_type_stays_and_is_named() -> None:
     for learner in LEARNERS:
         regressor = model(learner).fit(X, Y, groups=groups, cell_types=["a", "b", "c"])
         assert regressor.training_["constant_types"] == ["b"]
-        assert np.abs(regressor.predict(X)[:, 1]).max() < 0.5
+        assert np.abs(regressor.predict(X)[:, 1]).max() < 0.5, learner
 
 
 def test_a_constant_column_is_harmless() -> None:
@@ -182,7 +203,8 @@ def test_weights_travel_with_the_model(learner: str) -> None:
     assert weighted.training_["weights"]["effective_rows"] < len(X)
     again = AbundanceRegressor.from_bytes(weighted.to_bytes())
     assert again.training_ == weighted.training_
-    np.testing.assert_array_equal(again.predict(X), weighted.predict(X))
+    rings = _line(again.learner_.n_rings, len(X))
+    np.testing.assert_array_equal(again.predict(X, **rings), weighted.predict(X))
     assert np.abs(weighted.predict(X) - plain.predict(X)).max() > 1e-4
     scaled = model(learner).fit(X, Y, groups=groups, weights=weights * 8.0)
     np.testing.assert_array_equal(scaled.predict(X), weighted.predict(X))

@@ -52,8 +52,10 @@ class Learner(ABC):
 
     floats: ClassVar[str] = "float32"
     """dtype of the fitted arrays."""
-    takes_weights: ClassVar[bool] = False
+    takes_weights: bool = False
     """Whether targets may count differently."""
+    seeded: ClassVar[bool] = True
+    """Whether what is learned depends on the seed."""
 
     def __init__(self, **params: Any) -> None:
         self.params = params
@@ -65,6 +67,20 @@ class Learner(ABC):
     def n_rings(self) -> int:
         """Rings of neighbors that are read: X then holds the embedding and the mean embedding of each ring, side by side."""
         return 0
+
+    def float_of(self, name: str) -> str:
+        """Tell the dtype of a fitted array.
+
+        Parameters
+        ----------
+        name
+            A name of :meth:`shapes`.
+
+        Returns
+        -------
+        ``floats``, unless learners of several kinds are within.
+        """
+        return self.floats
 
     def check(self) -> None:
         """Refuse parameters that make no sense; called by ``__init__``."""

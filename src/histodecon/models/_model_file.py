@@ -166,7 +166,7 @@ def _expected(learner: Learner, width: int, n_types: int) -> dict[str, tuple[str
     expected |= {f"input.{part}": ("F64", (width,)) for part in ("center", "scale")}
     expected |= {f"target.{part}": ("F64", (n_types,)) for part in ("center", "scale", "mean")}
     shapes = learner.shapes(width * (1 + learner.n_rings), n_types)
-    return expected | {f"learner.{key}": (_DTYPES[learner.floats], shape) for key, shape in shapes.items()}
+    return expected | {f"learner.{key}": (_DTYPES[learner.float_of(key)], shape) for key, shape in shapes.items()}
 
 
 def _payload_digest(metadata: dict[str, str], tensors: dict[str, NDArray]) -> str:

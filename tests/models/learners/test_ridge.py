@@ -80,8 +80,8 @@ def test_many_groups_are_bundled_whole() -> None:
     assert all(len(np.unique(folds[groups == group])) == 1 for group in np.unique(groups))
 
 
-@pytest.mark.parametrize("strength", [0.0, -1.0, np.nan])
-def test_a_strength_must_be_positive(strength: float) -> None:
+@pytest.mark.parametrize("strength", [0.0, -1.0, np.nan, "1", True, [1.0]])
+def test_a_strength_must_be_positive(strength: object) -> None:
     with pytest.raises(hd.InputError, match="BI-72"):
         get_learner("ridge").build({"strength": strength})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,35 +21,41 @@ SEED_STEP = 1009
 class EnsembleLearner(Learner):
     """The mean of what its members predict, each trained as if it were alone.
 
-    A member that reads neighbors gets them, one that reads none does not. Seeds of a member differ from each other and from those
-    of the other members.
+    All members count alike, whatever the number of their seeds; a member that draws nothing, as ridge, is trained once. A member
+    that reads neighbors gets them, one that reads none does not.
     """
-
-    floats = "float64"
-    takes_weights = True
-
-    @property
-    def n_rings(self) -> int:
-        """Rings of neighbors that are read: the most of any member."""
-        return max(member.n_rings for member in self._members())
 
     def check(self) -> None:
         """Refuse parameters that make no sense."""
         names, seeds, params = (self.params[name] for name in ("members", "n_seeds", "params"))
-        if isinstance(names, str) or not isinstance(names, Sequence) or not names or len(set(names)) < len(names):
+        listed = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+        if not listed or not names or len(set(names)) < len(names):
             msg = f"members must be different names of learners, got {names!r}"
             raise InputError(msg, fix='`["ridge", "mlp"]`', code="BI-72")
         if isinstance(seeds, bool) or not isinstance(seeds, (int, np.integer)) or not 1 <= seeds <= MOST_SEEDS:
             msg = f"n_seeds must be a whole number from 1 to {MOST_SEEDS}, got {seeds!r}"
             raise InputError(msg, code="BI-72")
-        if not isinstance(params, Mapping) or not set(params) <= set(names) or "ensemble" in names:
+        named = isinstance(params, Mapping) and all(isinstance(own, Mapping) for own in params.values())
+        if not named or not set(params) <= set(names) or "ensemble" in names:
             msg = "params gives parameters of members, by their name; an ensemble is no member of an ensemble"
             raise InputError(msg, where=f"members {list(names)}, params {params!r}", code="BI-72")
-        self._members()
+        self.members_ = {name: self._copies(name) for name in names}
+        self.takes_weights = all(copies[0].takes_weights for copies in self.members_.values())
 
-    def _members(self) -> list[Learner]:
-        names, params = self.params["members"], self.params["params"]
-        return [get_learner(name).build(params.get(name)) for name in names for _ in range(self.params["n_seeds"])]
+    def _copies(self, name: str) -> list[Learner]:
+        first = get_learner(name).build(self.params["params"].get(name))
+        more = range(1, self.params["n_seeds"] if first.seeded else 1)
+        return [first, *(get_learner(name).build(first.params) for _ in more)]
+
+    @property
+    def n_rings(self) -> int:
+        """Rings of neighbors that are read: the most of any member."""
+        return max(copies[0].n_rings for copies in self.members_.values())
+
+    def _labeled(self) -> Iterator[tuple[str, Learner]]:
+        for name, copies in self.members_.items():
+            for seed, copy in enumerate(copies):
+                yield f"{name}_{seed}", copy
 
     def fit(
         self,
@@ -60,60 +66,52 @@ class EnsembleLearner(Learner):
         weights: NDArray[np.float64] | None = None,
     ) -> EnsembleLearner:
         """Learn; see :meth:`histodecon.models.Learner.fit`."""
-        members = self._members()
-        without = [type(member).__name__ for member in members if not member.takes_weights]
-        if weights is not None and without:
-            msg = f"A member takes no weights: {without[0]}"
-            raise InputError(msg, fix="leave `weights` out, or the member", code="BI-72")
         told = {} if weights is None else {"weights": weights}
-        for i, member in enumerate(members):
-            own = replace(context, random_state=context.random_state + SEED_STEP * i)
-            member.fit(self._own(X, member), Y, groups, own, **told)
-        self.members_ = members
-        labels = self._labels()
-        self.history_ = {label: one.history_ for label, one in zip(labels, members, strict=True) if one.history_}
-        self.summary_ = {label: one.summary_ for label, one in zip(labels, members, strict=True) if one.summary_}
-        return self.restore(self.arrays())  # in the memory layout of a file, so that a loaded one predicts the same bits
-
-    def _labels(self) -> list[str]:
-        seeds = range(self.params["n_seeds"])
-        return [f"{name}_{seed}" for name in self.params["members"] for seed in seeds]
+        for copies in self.members_.values():
+            for seed, copy in enumerate(copies):
+                own = replace(context, random_state=context.random_state + SEED_STEP * seed)
+                copy.fit(self._own(X, copy), Y, groups, own, **told)
+        self.history_ = {label: one.history_ for label, one in self._labeled() if one.history_}
+        self.summary_ = {label: one.summary_ for label, one in self._labeled() if one.summary_}
+        return self
 
     def _own(self, X: NDArray, member: Learner) -> NDArray:
         """The columns of a member: the embedding, and the rings it reads."""
         width = X.shape[1] // (1 + self.n_rings)
-        return np.ascontiguousarray(X[:, : width * (1 + member.n_rings)])
+        return X[:, : width * (1 + member.n_rings)]
 
     def predict(self, X: NDArray) -> NDArray[np.float64]:
         """Predict; see :meth:`histodecon.models.Learner.predict`."""
-        return np.asarray(np.mean([member.predict(self._own(X, member)) for member in self.members_], axis=0))
+        members = [
+            np.mean([one.predict(self._own(X, one)) for one in copies], axis=0) for copies in self.members_.values()
+        ]
+        return np.asarray(np.mean(members, axis=0))
 
     def shapes(self, n_inputs: int, n_outputs: int) -> Shapes:
         """Declare the arrays; see :meth:`histodecon.models.Learner.shapes`."""
         width = n_inputs // (1 + self.n_rings)
         return {
             f"{label}.{name}": shape
-            for label, member in zip(self._labels(), self._members(), strict=True)
+            for label, member in self._labeled()
             for name, shape in member.shapes(width * (1 + member.n_rings), n_outputs).items()
         }
 
+    def float_of(self, name: str) -> str:
+        """Tell the dtype of a fitted array: that of the member it belongs to."""
+        label, member = next(pair for pair in self._labeled() if name.startswith(f"{pair[0]}."))
+        return member.float_of(name.removeprefix(f"{label}."))
+
     def arrays(self) -> Arrays:
-        """Return the fitted arrays, those of networks as float64, which holds them exactly."""
+        """Return the fitted arrays, each beginning with the name of its member."""
         return {
-            f"{label}.{name}": np.ascontiguousarray(array, dtype=np.float64)
-            for label, member in zip(self._labels(), self.members_, strict=True)
-            for name, array in member.arrays().items()
+            f"{label}.{name}": array for label, member in self._labeled() for name, array in member.arrays().items()
         }
 
     def restore(self, arrays: Arrays) -> EnsembleLearner:
         """Take fitted arrays."""
-        self.members_ = self._members()
-        for label, member in zip(self._labels(), self.members_, strict=True):
-            prefix = f"{label}."
+        for label, member in self._labeled():
             own: dict[str, Any] = {
-                name.removeprefix(prefix): np.asarray(array, dtype=member.floats)
-                for name, array in arrays.items()
-                if name.startswith(prefix)
+                name.removeprefix(f"{label}."): array for name, array in arrays.items() if name.startswith(f"{label}.")
             }
             member.restore(own)
         return self

@@ -17,6 +17,7 @@ class MeanLearner(Learner):
 
     floats = "float64"
     takes_weights = True
+    seeded = False
 
     def fit(
         self,

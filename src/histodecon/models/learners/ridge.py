@@ -28,11 +28,13 @@ class RidgeLearner(Learner):
 
     floats = "float64"
     takes_weights = True
+    seeded = False
 
     def check(self) -> None:
         """Refuse strengths below 0."""
         strength = self.params["strength"]
-        if strength is not None and not (np.isfinite(strength) and strength > 0):
+        number = isinstance(strength, (int, float, np.number)) and not isinstance(strength, bool)
+        if strength is not None and not (number and np.isfinite(strength) and strength > 0):
             msg = f"strength must be a positive number or None, got {strength!r}"
             raise InputError(msg, fix="`None` lets held-in rows choose", code="BI-72")
 
