@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import histodecon as hd
 from histodecon.models import AbundanceRegressor, ConformalIntervals, ReliabilityCard, calibrate, posterior_weights
@@ -69,3 +70,20 @@ def test_one_group_is_refused() -> None:
     with pytest.raises(hd.InputError, match=r"BI-68.*groupby"):
         calibrate(model, X, Y, np.zeros(len(X)))
     assert model.calibration_ is None
+
+
+def test_neighbors_come_along_within_the_group_left_out() -> None:
+    X, Y, groups = cohort(n_groups=3)
+    n = len(X)
+    ring = sp.csr_matrix((np.ones(n), (np.arange(n), np.arange(n) ^ 1)), shape=(n, n))  # pairs inside groups of 40
+    how = {"params": {"max_epochs": 2, "hidden": 8, "n_networks": 1, "rings": 1}, "device": "cpu"}
+    model = AbundanceRegressor("context", **how).fit(X, Y, groups=groups, neighbors=[ring])
+    calibrate(model, X, Y, groups, neighbors=[ring])
+    held_out = np.empty(Y.shape)
+    for one in np.unique(groups):
+        rows, left = np.flatnonzero(groups != one), np.flatnonzero(groups == one)
+        fold = AbundanceRegressor("context", **how)
+        fold.fit(X[rows], Y[rows], groups=groups[rows], neighbors=[ring[rows][:, rows]])
+        held_out[left] = fold.predict(X[left], neighbors=[ring[left][:, left]])
+    card = ReliabilityCard.fit(Y, held_out, groups)
+    np.testing.assert_allclose(model.reliability_.cc, card.cc, rtol=1e-6)
