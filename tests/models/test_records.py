@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import histodecon as hd
@@ -59,6 +61,33 @@ def test_another_precision_is_refused_with_its_cure() -> None:
 @pytest.mark.parametrize("recipe", [None, 7, "no JSON", "[1]", "7", "{}", "[" * 100_000])
 def test_other_recipes_say_nothing_of_precision(recipe) -> None:
     assert EncoderRecord.from_dict({"key": "X_a", "width": 3, "recipe": recipe}).precision is None
+
+
+def test_what_differs_in_the_recipes_is_named() -> None:
+    """BI-45."""
+    here, there = (
+        EncoderRecord.from_dict({"key": "X_a", "width": 3, "fingerprint": side, "recipe": json.dumps(recipe)})
+        for side, recipe in [
+            ("f1", {"input_px": 224, "mean": [0.5], "field_of_view": "112um"}),
+            ("f2", {"input_px": 448}),
+        ]
+    )
+    with pytest.raises(hd.ModelMismatchError, match="BI-45") as caught:
+        check_same_encoders([here], [there])
+    told = "it has field_of_view none instead of 112um, input_px 448 instead of 224, mean none instead of [0.5]"
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("recipe", [None, "no JSON", "[1]", "{}", json.dumps({"long": "x" * 20_000})])
+def test_recipes_that_say_nothing_or_too_much_are_not_kept(recipe) -> None:
+    assert EncoderRecord.from_dict({"key": "X_a", "width": 3, "recipe": recipe}).recipe is None
+
+
+def test_where_the_weights_come_from_is_kept() -> None:
+    given = {"key": "X_a", "encoder": "a", "width": 3, "repo": "lab/net", "revision": "1" * 40, "recipe": '{"x": 1}'}
+    record = EncoderRecord.from_dict(given)
+    assert (record.repo, record.revision, record.recipe) == ("lab/net", "1" * 40, '{"x": 1}')
+    assert EncoderRecord.from_dict(record.to_dict()) == record
 
 
 def test_records_survive_as_dict() -> None:

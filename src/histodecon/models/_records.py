@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from histodecon._core import UNRECORDED, InputError, ModelMismatchError
 
 SAME_SCALE = 1.1
+MAX_RECIPE = 20_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class EncoderRecord:
         same tissue on every slide.
     precision
         What the encoder was computed in, such as ``"float32"``; None where that is not recorded.
+    recipe
+        What the fingerprint is a digest of, as JSON; None where that is not recorded.
+    repo, revision
+        Repository on the Hugging Face Hub and commit of the weights, where they come from there.
     """
 
     key: str
@@ -48,6 +53,9 @@ class EncoderRecord:
     commercial: bool = False
     mpp: tuple[float, float] | None = None
     precision: str | None = None
+    recipe: str | None = None
+    repo: str | None = None
+    revision: str | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EncoderRecord:
@@ -70,7 +78,10 @@ class EncoderRecord:
             license=str(values.get("license", "unknown")),
             commercial=bool(values.get("commercial", False)),
             mpp=_range_of(values.get("mpp")),
-            precision=values.get("precision") or _precision_of(values.get("recipe")),
+            precision=values.get("precision") or _entries(values.get("recipe")).get("dtype"),
+            recipe=_text(values.get("recipe")) if _entries(values.get("recipe")) else None,
+            repo=_text(values.get("repo")),
+            revision=_text(values.get("revision")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,17 +89,34 @@ class EncoderRecord:
 
         Returns
         -------
-        The dict; ``mpp`` and ``precision`` are left out where they are None.
+        The dict; what is None is left out.
         """
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def _precision_of(recipe: Any) -> str | None:
-    """Read what was computed in from the text of a recipe, which others may have written."""
+def _text(value: Any) -> str | None:
+    return str(value) if value and len(str(value)) <= MAX_RECIPE else None
+
+
+def _entries(recipe: Any) -> dict[str, Any]:
+    """Read the text of a recipe, which others may have written: from name to value as text."""
     try:
-        return str(json.loads(recipe)["dtype"])
-    except (TypeError, ValueError, KeyError, RecursionError):
-        return None
+        return {
+            str(key): value if isinstance(value, str) else json.dumps(value)
+            for key, value in json.loads(recipe).items()
+        }
+    except (TypeError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def _differences(wanted: EncoderRecord, given: EncoderRecord) -> str:
+    """Name what is not alike in two recipes, where both are recorded."""
+    one, other = _entries(wanted.recipe), _entries(given.recipe)
+    if not one or not other:
+        return ""
+    names = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
+    told = [f"{name} {other.get(name, 'none'):.40} instead of {one.get(name, 'none'):.40}" for name in names[:3]]
+    return f"; it has {', '.join(told)}" if told else ""
 
 
 def _range_of(values: Any) -> tuple[float, float] | None:
@@ -146,7 +174,7 @@ def check_same_encoders(wanted: Sequence[EncoderRecord], given: Sequence[Encoder
         _refuse("The embeddings stand in another order than in training", both, wanted, "BI-46")
     pairs = zip(wanted, given, strict=True)
     wrong = next((w, g) for w, g in pairs if w.fingerprint != g.fingerprint)
-    where = f"{wrong[1].key!r} has {wrong[1].fingerprint[:16]}, the model wants {wrong[0].fingerprint[:16]}; {both}"
+    where = f"{wrong[1].key!r} has {wrong[1].fingerprint[:16]}, the model wants {wrong[0].fingerprint[:16]}{_differences(*wrong)}; {both}"
     trained, used = wrong[0].precision, wrong[1].precision
     how = ""
     if trained and used and trained != used:

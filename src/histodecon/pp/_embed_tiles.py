@@ -123,7 +123,7 @@ def embed_tiles(
 
     - ``obsm["X_<name>"]``: float32 (n_obs, dim);
     - ``uns["histodecon"]["embeddings"]["X_<name>"]``: ``encoder``, ``fingerprint``, ``recipe`` (JSON: what the fingerprint is
-      taken of), ``width``, ``zeros`` (whether it holds any), ``dtype``, ``license``, ``commercial``, ``sources`` (for each slide a digest of image,
+      taken of), ``width``, ``zeros`` (whether it holds any), ``dtype``, ``license``, ``commercial``, ``repo``, ``revision``, ``sources`` (for each slide a digest of image,
       coordinates and tile size), ``version`` of histodecon; for tiles cut in pixels also ``mpp``, µm per pixel of each slide.
 
     Raises
@@ -290,4 +290,5 @@ def _record(encoder: Encoder, field: str) -> dict[str, Any]:
         "commercial": encoder.card.commercial,
         "dtype": recipe["dtype"],
         "version": __version__,
+        **{name: value for name in ("repo", "revision") if (value := getattr(encoder.card, name))},
     }
