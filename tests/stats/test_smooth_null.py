@@ -108,12 +108,14 @@ def test_two_tables_give_what_one_gives() -> None:
 
 
 def test_p_of_a_t_test() -> None:
-    from scipy.stats import pearsonr
+    from scipy.stats import norm, pearsonr
 
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 12))
     r, p = pearsonr(a, b)
     assert student_p(np.array(r * np.sqrt(11)), np.array(12.0)) == pytest.approx(p)
+    beyond = student_p(np.array([2.2, 2.2]), np.array([5.5, 1e6]))  # a correlation of more than 1, and a normal z
+    np.testing.assert_allclose(beyond, 2 * norm.sf(2.2), rtol=1e-4)
 
 
 def test_constant_types_and_few_spots_are_undefined() -> None:

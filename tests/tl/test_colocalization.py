@@ -149,7 +149,9 @@ def test_spots_without_a_value_are_left_out_and_counted() -> None:
 
 def test_types_without_variance_are_nan_and_named() -> None:
     adata = build()
-    adata.obsm["predicted_abundance"].iloc[:49, 1] = 0.0
+    table = adata.obsm["predicted_abundance"].set_axis(NAMES, axis=1)
+    table.iloc[:49, 1] = 0.0
+    write_table(adata, "predicted_abundance", table, kind="abundance")
     with pytest.warns(hd.UndefinedMetricWarning, match="slide/1: no variance in 1 of 3 \\('B/plasma cells'\\)"):
         hd.tl.colocalization(adata)
     found = adata.uns["colocalization"]

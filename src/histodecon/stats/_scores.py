@@ -26,7 +26,7 @@ def pearson_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float
     -------
     Shape (K,); NaN for types with fewer than 2 spots or without variance in either table.
     """
-    t, p, valid = _paired(truth, predicted)
+    t, p, valid = paired(truth, predicted)
     return _correlation(t, p, valid)
 
 
@@ -44,7 +44,7 @@ def spearman_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.floa
     """
     from scipy.stats import rankdata
 
-    t, p, valid = _paired(truth, predicted)
+    t, p, valid = paired(truth, predicted)
     flat = np.isnan(_correlation(t, p, valid))
     ranks = [rankdata(np.where(valid, side, np.nan), axis=0, nan_policy="omit") for side in (t, p)]
     return np.where(flat, np.nan, _correlation(ranks[0], ranks[1], valid))
@@ -62,8 +62,30 @@ def l1_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     -------
     Shape (K,). Its mean over types is L1 over spots x types, its sum over types the L1 of whole proportions.
     """
-    t, p, valid = _paired(truth, predicted)
+    t, p, valid = paired(truth, predicted)
     return column_means(np.abs(t - p), valid)
+
+
+def l1_shares_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
+    """Mean absolute error of each column once every spot is made to sum to 1.
+
+    Parameters
+    ----------
+    truth, predicted
+        Shape (n, K). A spot without composition (NaN, or no positive sum) in either is left out of all types.
+
+    Returns
+    -------
+    Shape (K,). Its sum over types is the mean over spots of the L1 distance of compositions, from 0 to 2.
+
+    Examples
+    --------
+    >>> from histodecon.stats import l1_shares_per_type
+    >>> float(l1_shares_per_type([[3.0, 1.0]], [[1.0, 1.0]]).sum())
+    0.5
+    """
+    t, p, _ = paired(truth, predicted)
+    return l1_per_type(compositions(t), compositions(p))
 
 
 def rmse_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
@@ -78,7 +100,7 @@ def rmse_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]
     -------
     Shape (K,).
     """
-    t, p, valid = _paired(truth, predicted)
+    t, p, valid = paired(truth, predicted)
     return np.sqrt(column_means((t - p) ** 2, valid))
 
 
@@ -94,7 +116,7 @@ def jsd_per_type(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     -------
     Shape (K,), in bits: 0 for equal, 1 for disjoint distributions. NaN for types with sum 0 or a negative value.
     """
-    t, p, valid = _paired(truth, predicted)
+    t, p, valid = paired(truth, predicted)
     return _jsd(np.where(valid, t, 0.0), np.where(valid, p, 0.0))
 
 
@@ -110,7 +132,7 @@ def jsd_per_spot(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     -------
     Shape (n,), in bits: 0 for equal, 1 for disjoint compositions. NaN for spots with NaN, sum 0 or a negative value.
     """
-    t, p, valid = _paired(truth, predicted)
+    t, p, valid = paired(truth, predicted)
     divergence = _jsd(np.where(valid, t, 0.0).T, np.where(valid, p, 0.0).T)
     return np.where(valid.all(axis=1), divergence, np.nan)
 
@@ -127,17 +149,18 @@ def score_table(truth: ArrayLike, predicted: ArrayLike, names: Sequence[str]) ->
 
     Returns
     -------
-    One row a type; columns ``cc`` (Pearson), ``spearman``, ``l1``, ``rmse``, ``jsd`` (over spots) and ``n``, the
-    number of spots compared.
+    One row a type; columns ``cc`` (Pearson), ``spearman``, ``l1``, ``l1_shares``, ``rmse``, ``jsd`` (over spots) and ``n``,
+    the number of spots compared.
     """
     import pandas as pd
 
-    _, _, valid = _paired(truth, predicted)
+    _, _, valid = paired(truth, predicted)
     return pd.DataFrame(
         {
             "cc": pearson_per_type(truth, predicted),
             "spearman": spearman_per_type(truth, predicted),
             "l1": l1_per_type(truth, predicted),
+            "l1_shares": l1_shares_per_type(truth, predicted),
             "rmse": rmse_per_type(truth, predicted),
             "jsd": jsd_per_type(truth, predicted),
             "n": valid.sum(axis=0),
@@ -146,9 +169,42 @@ def score_table(truth: ArrayLike, predicted: ArrayLike, names: Sequence[str]) ->
     )
 
 
-def _paired(
+def compositions(table: ArrayLike) -> NDArray[np.float64]:
+    """Divide every spot by its sum.
+
+    Parameters
+    ----------
+    table
+        Shape (n, K).
+
+    Returns
+    -------
+    The same shape; NaN in spots with NaN or without a positive sum.
+    """
+    values = np.asarray(table, dtype=np.float64)
+    total = values.sum(axis=1, keepdims=True)
+    return np.divide(values, total, out=np.full(values.shape, np.nan), where=total > 0)
+
+
+def paired(
     truth: ArrayLike, predicted: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Check two tables.
+
+    Parameters
+    ----------
+    truth, predicted
+        Shape (n, K).
+
+    Returns
+    -------
+    Both as float64, and where both have a value.
+
+    Raises
+    ------
+    ValueError
+        Their shapes differ.
+    """
     t, p = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     if t.ndim != 2 or t.shape != p.shape:
         msg = f"truth and predicted must have one shape (spots, types), got {t.shape} and {p.shape}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histodecon.stats._null import two_sided
 from histodecon.stats._spacing import nearest_neighbor_pitch
 from histodecon.stats._sums import spatial_sums
 from histodecon.stats._weights import SpatialSums
@@ -18,7 +19,7 @@ SMOOTH_MIN_SPOTS = 30
 
 _SHORTEST = 0.7  # of the pitch: a Gaussian that reaches the next spot with a third of its weight
 _RATIO = 2**0.75
-_LONGEST = 0.26  # of the extent: wider ones are hardly told from a trend, and p of very smooth types gets too strict
+_LONGEST = 0.23  # of the extent: wider ones are hardly told from a trend, and p of very smooth types gets too strict
 _PROBES = 64
 _FEW = 2000  # up to here weights between all pairs of spots are cheap, and spots stay where they are
 _SITES = 4  # of the grid that more spots are moved to, for each spot
@@ -103,14 +104,16 @@ def student_p(z: NDArray[np.float64], effective_n: NDArray[np.float64]) -> NDArr
 
     Returns
     -------
-    p of a correlation z / √(effective_n - 1) among that many spots.
+    p of a correlation z / √(effective_n - 1) among that many spots, but never less than that of a normal z: few spots cannot tell
+    more than many, and a correlation estimated to be 1 or more would have p = 0.
     """
     from scipy.special import stdtr
 
     freedom = np.maximum(effective_n - 2.0, 0.5)
     r = np.clip(z / np.sqrt(effective_n - 1.0), -1.0, 1.0)
     with np.errstate(divide="ignore"):
-        return 2.0 * stdtr(freedom, -np.abs(r) * np.sqrt(freedom / (1.0 - r**2)))
+        p = 2.0 * stdtr(freedom, -np.abs(r) * np.sqrt(freedom / (1.0 - r**2)))
+    return np.maximum(p, two_sided(z))
 
 
 def _ladder(coords: NDArray[np.float64]) -> list[float]:
