@@ -69,8 +69,8 @@ def her2st(data: Path, cache: Path | None = None) -> ad.AnnData:
     return adata
 
 
-def patient_a(data: Path) -> tuple[np.ndarray, pd.DataFrame]:
-    """MobileNetV2 embeddings and proportions of section A1 from its small picture: a patient that no table tests on."""
+def patient_a(data: Path) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
+    """MobileNetV2 embeddings, proportions and places of section A1 from its small picture: a patient that no table tests on."""
     picture = Image.open(data / "her2st/images_app/A1_HE_image_dark.png").convert("RGB")
     pixels = np.array(picture)
     pixels[pixels.max(axis=2) < 12] = 255  # its background is black
@@ -87,7 +87,7 @@ def patient_a(data: Path) -> tuple[np.ndarray, pd.DataFrame]:
         for x, y in xy[inside]
     ]
     encoder = hd.encoders.load_encoder(mobilenet(data), device="cpu")
-    return encoder.encode(np.stack([np.asarray(tile) for tile in tiles])), table.loc[spots.index[inside]]
+    return encoder.encode(np.stack([np.asarray(tile) for tile in tiles])), table.loc[spots.index[inside]], xy[inside]
 
 
 def _proportions(data: Path, section: str) -> pd.DataFrame:

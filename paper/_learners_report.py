@@ -17,6 +17,11 @@ COLORS = {"ridge": "#9a9a9a", "mlp": "#1b6ca8", "context": "#2e8b57", "ensemble"
 KEYS = ["targets", "split", "encoders", "learner"]
 SAME_PATIENT = "C2, C3 → C4"
 GAIN = 0.03
+EXPLANATION = """An explanation, which nothing here measures: the mean of the neighbors takes the noise out of a single tile and tells in
+which compartment of the tissue it lies, and both hold for the next section of the same patient. Between patients that mean also
+carries what belongs to the patient and the slide (stain, how tissue is arranged), which one training patient cannot teach a
+model to ignore. The ensemble gives away part of what its best member gains on one split, and so does not fall with its worst
+on another."""
 
 
 def half_width(values: pd.Series) -> float:
@@ -101,6 +106,8 @@ Every dot is a training with a seed of its own.
 {markdown_table(goals(means), {"gain": 3})}
 
 {_reading(means)}
+
+{EXPLANATION}
 
 ## All scores
 
