@@ -19,7 +19,7 @@ SMOOTH_MIN_SPOTS = 30
 
 _SHORTEST = 0.7  # of the pitch: a Gaussian that reaches the next spot with a third of its weight
 _RATIO = 2**0.75
-_LONGEST = 0.23  # of the extent: wider ones are hardly told from a trend, and p of very smooth types gets too strict
+_LONGEST = 0.24  # of the extent: wider ones are hardly told from a trend, and p of very smooth types gets too strict
 _PROBES = 64
 _FEW = 2000  # up to here weights between all pairs of spots are cheap, and spots stay where they are
 _SITES = 4  # of the grid that more spots are moved to, for each spot
