@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from histodecon._core import InputError, NamingError, StoreError, doc, is_spatialdata, replacing, table_of
+from histodecon.io._h5ad import write_h5ad
 from histodecon.io._seals import seal
 
 if TYPE_CHECKING:
@@ -141,7 +142,9 @@ def _in_words(target: Path) -> Iterator[None]:
         yield
     except RuntimeError as error:  # how HDF5 tells that the disk is full
         raise OSError(str(error)) from error
-    except (TypeError, ValueError, KeyError, NotImplementedError) as error:
+    except OSError:
+        raise
+    except Exception as error:
         msg = f"Something in the data cannot be stored in {target.suffix}"
         raise NamingError(
             msg,
@@ -153,12 +156,12 @@ def _in_words(target: Path) -> Iterator[None]:
 
 
 def _write_table(adata: AnnData, new: Path, suffix: str, compression: str | None) -> None:
+    if suffix == ".h5ad":
+        write_h5ad(adata, new, compression)
+        return
     import anndata
 
-    if suffix == ".zarr":
-        anndata.io.write_zarr(new, adata, convert_strings_to_categoricals=False)
-    else:
-        anndata.io.write_h5ad(new, adata, compression=compression, convert_strings_to_categoricals=False)
+    anndata.io.write_zarr(new, adata, convert_strings_to_categoricals=False)
 
 
 def _write_spatialdata(data: SpatialData, new: Path) -> None:
