@@ -26,13 +26,13 @@ def fit_at_once(model: AbundanceRegressor, data: FoldData, todo: Sequence[Task])
     Parameters
     ----------
     model, data
-        As in :func:`histodecon.models._fit_fold.fit_fold`.
+        As in ``fit_fold``.
     todo
         The folds.
 
     Returns
     -------
-    What :func:`histodecon.models._fit_fold.fit_fold` returns for each, or None where the learner wants them one by one.
+    What ``fit_fold`` returns for each, or None where the learner wants them one by one.
     """
     learner = get_learner(model.learner).build(model.params)
     if type(learner).fit_many is Learner.fit_many or len(todo) < 2 or data.neighbors is not None:
@@ -46,6 +46,7 @@ def fit_at_once(model: AbundanceRegressor, data: FoldData, todo: Sequence[Task])
         groups=[one.codes for one in given],
         weights=counts or None,
         context=FitContext(model.random_state, model.device, model.show_progress_bar),
+        stretch=given[0].stretch,
     )
     _refuse_dead(problem, given)
     with warnings.catch_warnings(record=True) as heard:

@@ -30,7 +30,7 @@ def fit_on_cluster(client: Client, model: AbundanceRegressor, data: FoldData, to
     client
         The client.
     model, data
-        As in :func:`histodecon.models._fit_fold.fit_fold`.
+        As in ``fit_fold``.
     todo
         The folds.
 

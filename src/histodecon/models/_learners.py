@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histodecon._core import InputError, add_card, cards_table, closest_names, find_cards
+from histodecon._core import InputError, add_card, cards_table, find_cards
+from histodecon.models._learner_card import LearnerCard, closest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,59 +184,6 @@ class Learner(ABC):
         """
 
 
-@dataclass(frozen=True)
-class LearnerCard:
-    """One entry of the registry.
-
-    Parameters
-    ----------
-    name
-        What users type.
-    summary
-        One sentence.
-    cls
-        The class that learns.
-    defaults
-        Its parameters.
-    citation
-        Where the method comes from.
-    """
-
-    name: str
-    summary: str
-    cls: type[Learner]
-    defaults: Mapping[str, Any]
-    citation: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "defaults", MappingProxyType(dict(self.defaults)))
-
-    def build(self, params: Mapping[str, Any] | None = None) -> Learner:
-        """Make an unfitted learner.
-
-        Parameters
-        ----------
-        params
-            What differs from the defaults.
-
-        Returns
-        -------
-        The learner.
-
-        Raises
-        ------
-        InputError
-            A parameter is unknown or makes no sense.
-        """
-        params = dict(params or {})
-        unknown = [name for name in params if name not in self.defaults]
-        if unknown:
-            msg = f"Unknown parameter {unknown[0]!r} of the learner {self.name!r}"
-            known = ", ".join(self.defaults) or "none"
-            raise InputError(msg, where=f"it has: {known}", fix=_closest(unknown[0], self.defaults), code="BI-72")
-        return self.cls(**{**self.defaults, **params})
-
-
 _REGISTRY: dict[str, LearnerCard] = {}
 
 
@@ -287,7 +233,7 @@ def get_learner(name: str) -> LearnerCard:
     cards = _cards()
     if name not in cards:
         msg = f"Unknown learner {name!r}"
-        raise InputError(msg, where=f"there are {', '.join(sorted(cards))}", fix=_closest(name, cards), code="BI-51")
+        raise InputError(msg, where=f"there are {', '.join(sorted(cards))}", fix=closest(name, cards), code="BI-51")
     return cards[name]
 
 
@@ -302,7 +248,7 @@ def list_learners() -> pd.DataFrame:
     --------
     >>> from histodecon.models import list_learners
     >>> list(list_learners().index)
-    ['mean', 'mlp', 'ridge']
+    ['context', 'ensemble', 'mean', 'mlp', 'ridge']
     """
     columns = {
         "summary": lambda card: card.summary,
@@ -317,7 +263,3 @@ def _cards() -> dict[str, LearnerCard]:
     from histodecon.models import learners
 
     return find_cards(_REGISTRY, learners)
-
-
-def _closest(name: str, known: Mapping[str, Any]) -> str:
-    return closest_names(name, known) or "`histodecon.models.list_learners()` shows all"

@@ -37,6 +37,8 @@ class ManyFits:
         How much each target counts, for each fit; None where all count alike.
     context
         Seed, device, progress bar.
+    stretch
+        Factors on the scales of the inputs, shape (d,).
     """
 
     X: NDArray[np.float32]
@@ -45,6 +47,7 @@ class ManyFits:
     groups: Sequence[NDArray[np.intp]]
     weights: Sequence[NDArray[np.float64]] | None
     context: FitContext
+    stretch: NDArray[np.float64] | float = 1.0
 
     @cached_property
     def part_of(self) -> NDArray[np.intp]:
@@ -112,7 +115,7 @@ class ManyFits:
         return float(sizes.sum()), mean, squares.sum(axis=0) + sizes @ (means - mean) ** 2
 
     def input_scale(self, fit: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Center and scale of the inputs of a fit, as :func:`histodecon.models._transforms.fit_scale` gives them.
+        """Center and scale of the inputs of a fit, as ``fit_scale`` gives them.
 
         Parameters
         ----------
@@ -124,12 +127,13 @@ class ManyFits:
         Shapes (d,) and (d,).
         """
         if not self.few_parts:
-            return fit_scale(self.X[self.rows[fit]])
+            center, scale = fit_scale(self.X[self.rows[fit]])
+            return center, scale * self.stretch
         size, center, squares = self.pooled(self.parts(fit))
         scale = np.sqrt(squares / size)
         rounding = 10 * np.finfo(self.X.dtype).eps * np.abs(center)
         scale[scale <= np.maximum(rounding, np.finfo(np.float32).tiny)] = 1.0
-        return center, scale
+        return center, scale * self.stretch
 
     def standardized(self, fit: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
         """Inputs, targets and weights of a fit, as a single one is given them.

@@ -102,7 +102,7 @@ class StackedData:
 
 
 def train_stacked(jobs: Sequence[Job], data: StackedData, plan: TrainingPlan) -> list[TrainingHistory]:
-    """Train networks side by side, each as :func:`histodecon.models._training.train_network` would alone.
+    """Train networks side by side, each as ``train_network`` would alone.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class TrainingPlan:
     hidden
         Width of the hidden layers.
     precision
-        What steps are computed in, see :func:`histodecon.models._steps.compute_dtype`.
+        What steps are computed in, see ``compute_dtype``.
     """
 
     learning_rate: float
