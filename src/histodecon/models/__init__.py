@@ -10,6 +10,7 @@ from histodecon._core._lazy import lazy_attributes
 if TYPE_CHECKING:
     from histodecon.models._calibrate import calibrate
     from histodecon.models._conformal import ConformalIntervals
+    from histodecon.models._embedding_space import EmbeddingSpace
     from histodecon.models._fit_folds import fit_folds
     from histodecon.models._learners import (
         FitContext,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "AbundanceRegressor": "_regressor",
     "ConformalIntervals": "_conformal",
+    "EmbeddingSpace": "_embedding_space",
     "EncoderRecord": "_records",
     "FitContext": "_learners",
     "Learner": "_learners",
@@ -52,6 +54,7 @@ __all__ = [
     "TRANSFORMS",
     "AbundanceRegressor",
     "ConformalIntervals",
+    "EmbeddingSpace",
     "EncoderRecord",
     "FitContext",
     "Learner",

@@ -29,12 +29,26 @@ class EmbeddingSpace:
         Directions along which mapped training spots vary most, orthonormal, shape (d, m).
     variances
         Mean square along them, shape (m,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from histodecon.models import EmbeddingSpace
+    >>> space = EmbeddingSpace.fit(np.random.default_rng(0).normal(size=(200, 10)))
+    >>> space
+    EmbeddingSpace(10 columns, 6 directions)
+    >>> near, far = space.distances(np.array([[0.1] * 10, [9.0] * 10]))
+    >>> bool((far > near).all())
+    True
     """
 
     def __init__(
         self, knots: NDArray[np.float64], components: NDArray[np.float64], variances: NDArray[np.float64]
     ) -> None:
         self.knots, self.components, self.variances = knots, components, variances
+
+    def __repr__(self) -> str:
+        return f"EmbeddingSpace({self.width} columns, {len(self.variances)} directions)"
 
     @property
     def width(self) -> int:
@@ -59,7 +73,12 @@ class EmbeddingSpace:
         return {"knots": (KNOTS, width), "components": (width, m), "variances": (m,)}
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
-        """Return the arrays by name."""
+        """Return the arrays.
+
+        Returns
+        -------
+        ``knots``, ``components``, ``variances``.
+        """
         return {"knots": self.knots, "components": self.components, "variances": self.variances}
 
     @classmethod
