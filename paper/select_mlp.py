@@ -25,6 +25,7 @@ from histodecon import stats
 from histodecon._core import read_table
 from histodecon.models import AbundanceRegressor, get_learner
 from histodecon.models._fit_fold import among
+from histodecon.models._rings import widen
 from histodecon.models._transforms import inverse_target, to_proportions
 from histodecon.tl._neighbors import read_rings
 from paper._cohort import her2st, patient_a
@@ -142,7 +143,8 @@ class Scores:
             train, held = self.folds[task][i]
             model = AbundanceRegressor(learner, params=params, device="cpu", random_state=seed)
             model.fit(train.X, train.Y, groups=train.groups, kind="proportion", neighbors=train.rings)
-            self.known[key] = model.learner_.predict(model._wide(held.X, held.rings)), model
+            inputs = widen(model._inputs(held.X), held.rings, model.learner_.n_rings)
+            self.known[key] = model.learner_.predict(inputs), model
             taken = self.seconds.get(key[:3], 0.0)
             self.seconds[key[:3]] = taken + time.process_time() - start
         return self.known[key]
