@@ -1,8 +1,10 @@
-"""A Hub of one's own on 127.0.0.1: enough of its protocol for one file at a time, and all the ways to fail."""
+"""A Hub of one's own on 127.0.0.1: enough of its protocol to fetch a file and to push some, and all the ways to fail."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -41,6 +43,12 @@ class LoopbackHub:
         Whether it can begin in the middle.
     stall
         Nothing is answered before this event.
+    visible
+        Whether the repository is there before somebody makes it, and everybody can read it: True, False (private), None (absent).
+    refuse_post
+        ``(status, X-Error-Code)`` for requests that write.
+    older
+        What earlier commits held.
     """
 
     files: dict[str, bytes]
@@ -56,6 +64,9 @@ class LoopbackHub:
     moved: bool = False
     small: bool = False
     stall: threading.Event | None = None
+    visible: bool | None = True
+    refuse_post: tuple[int, str | None] | None = None
+    older: dict[str, dict[str, bytes]] = field(default_factory=dict)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list, repr=False)
     url: str = ""
@@ -66,6 +77,16 @@ class LoopbackHub:
         if self.small:
             return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
         return hashlib.sha256(content).hexdigest()
+
+    def take(self, files: dict[str, bytes]) -> None:
+        """Add files in a commit of their own."""
+        self.older[self.commit] = dict(self.files)
+        self.files |= files
+        self.commit = hashlib.sha1(repr((self.commit, sorted(files.items()))).encode()).hexdigest()
+
+    def go_back(self, commit: str) -> None:
+        """Show an earlier commit as if it were the last."""
+        self.commit, self.files = commit, self.older[commit]
 
     def count(self, method: str) -> int:
         """How many requests of a method came."""
@@ -85,6 +106,39 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(self._get)
 
+    def do_POST(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        hub = self.hub
+        hub.asked.append((self.command, self.path, ""))
+        hub.tokens.append(self.headers.get("Authorization", ""))
+        if hub.stall is not None:
+            hub.stall.wait()
+        if hub.refuse_post is not None:
+            self._refuse(*hub.refuse_post)
+        elif self.path == "/api/repos/create":
+            wanted = json.loads(content)
+            exists = hub.visible is not None
+            if not exists:  # older clients say `private`
+                hub.visible = wanted.get("visibility", "private" if wanted.get("private") else "public") == "public"
+            self._tell(
+                {"url": f"{hub.url}/{wanted.get('organization')}/{wanted['name']}"}, status=409 if exists else 200
+            )
+        elif self.path == "/api/validate-yaml":
+            self._tell({"errors": [], "warnings": []})
+        elif "/preupload/" in self.path:
+            files = [{"path": file["path"], "uploadMode": "regular"} for file in json.loads(content)["files"]]
+            self._tell({"files": [file | {"shouldIgnore": False} for file in files]})
+        elif "/commit/" in self.path:
+            entries = [json.loads(line) for line in content.splitlines()]
+            values = [entry["value"] for entry in entries if entry["key"] == "file"]
+            hub.take({value["path"]: base64.b64decode(value["content"]) for value in values})
+            self._tell({"commitUrl": f"{hub.url}/{REPO}/commit/{hub.commit}", "commitOid": hub.commit})
+        else:
+            self._refuse(404, None)
+
+    def _tell(self, facts: dict[str, object], *, status: int = 200) -> None:
+        self._send(status, {"Content-Type": "application/json"}, json.dumps(facts).encode())
+
     def _answer(self, answer: Callable[[str], None]) -> None:
         hub = self.hub
         hub.asked.append((self.command, self.path, self.headers.get("Range", "")))
@@ -97,6 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(*hub.refuse)
         elif hub.page == "head" or (hub.page == "get" and self.command == "GET"):
             self._send(200, {"Content-Type": hub.page_type}, PAGE)
+        elif self.path == f"/api/models/{REPO}":
+            self._tell({"id": REPO, "private": not hub.visible, "sha": hub.commit, "siblings": [], "tags": []})
         elif hub.moved and repo == REPO:
             self._send(307, {"Location": self.path.replace(REPO, "lab/renamed")})
         elif repo not in (REPO, "lab/renamed"):
@@ -147,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(content[:cut])
         if cut is not None:
             self.wfile.flush()

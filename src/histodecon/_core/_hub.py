@@ -20,6 +20,30 @@ _ETAG = re.compile(r"[\w-]{1,128}")
 _REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*")
 
 
+class HiddenToken(str):
+    """A token that tracebacks with local variables do not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def hidden(token: str | None) -> HiddenToken | None:
+    """Hide a token from whoever shows local variables.
+
+    Parameters
+    ----------
+    token
+        The token.
+
+    Returns
+    -------
+    The same text, which shows itself as stars.
+    """
+    return None if token is None else HiddenToken(token)
+
+
 @dataclass(frozen=True, kw_only=True)
 class HubWish:
     """What somebody wants from the Hub, and how to speak of it when it does not come.

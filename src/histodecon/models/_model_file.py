@@ -81,13 +81,15 @@ def write(model: AbundanceRegressor, path: str | os.PathLike[str]) -> Path:
     return write_atomic(path, dump(model))
 
 
-def read(path: str | os.PathLike[str]) -> AbundanceRegressor:
+def read(path: str | os.PathLike[str], *, name: str | None = None) -> AbundanceRegressor:
     """Read a regressor from a file.
 
     Parameters
     ----------
     path
         The file.
+    name
+        What errors call it; by default its name.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def read(path: str | os.PathLike[str]) -> AbundanceRegressor:
     except OSError as error:
         msg = f"The model file {path.name} cannot be read"
         raise StoreError(msg, where=f"{path}: {error.strerror}", fix="check the path", code="FI-06") from error
-    return parse(content, path.name)
+    return parse(content, name or path.name)
 
 
 def parse(content: bytes, name: str) -> AbundanceRegressor:

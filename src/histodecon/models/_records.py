@@ -78,8 +78,8 @@ class EncoderRecord:
             license=str(values.get("license", "unknown")),
             commercial=bool(values.get("commercial", False)),
             mpp=_range_of(values.get("mpp")),
-            precision=values.get("precision") or _entries(values.get("recipe")).get("dtype"),
-            recipe=_text(values.get("recipe")) if _entries(values.get("recipe")) else None,
+            precision=values.get("precision") or recipe_entries(values.get("recipe")).get("dtype"),
+            recipe=_text(values.get("recipe")) if recipe_entries(values.get("recipe")) else None,
             repo=_text(values.get("repo")),
             revision=_text(values.get("revision")),
         )
@@ -98,7 +98,7 @@ def _text(value: Any) -> str | None:
     return str(value) if value and len(str(value)) <= MAX_RECIPE else None
 
 
-def _entries(recipe: Any) -> dict[str, Any]:
+def recipe_entries(recipe: Any) -> dict[str, Any]:
     """Read the text of a recipe, which others may have written: from name to value as text."""
     try:
         return {
@@ -111,7 +111,7 @@ def _entries(recipe: Any) -> dict[str, Any]:
 
 def _differences(wanted: EncoderRecord, given: EncoderRecord) -> str:
     """Name what is not alike in two recipes, where both are recorded."""
-    one, other = _entries(wanted.recipe), _entries(given.recipe)
+    one, other = recipe_entries(wanted.recipe), recipe_entries(given.recipe)
     if not one or not other:
         return ""
     names = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]

@@ -15,7 +15,7 @@ MAX_HEADER_BYTES = 1_000_000
 MAX_TENSORS = 10_000
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
-_UNSAFE_SUFFIXES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib", ".ckpt", ".npy", ".npz")
+UNSAFE_SUFFIXES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib", ".ckpt", ".npy", ".npz")
 _GET_AGAIN = "get the file again from where it came from, or train again with `histodecon.tl.train_regressor`"
 
 
@@ -55,7 +55,7 @@ def refuse_unsafe(content: bytes, name: str) -> None:
         A web page, a Git LFS pointer, or nothing.
     """
     pickle = content[:1] == b"\x80" and content[1:2] in {b"\x02", b"\x03", b"\x04", b"\x05"} and any(content[2:8])
-    if name.lower().endswith(_UNSAFE_SUFFIXES) or pickle or content.startswith((b"PK\x03\x04", b"\x93NUMPY")):
+    if name.lower().endswith(UNSAFE_SUFFIXES) or pickle or content.startswith((b"PK\x03\x04", b"\x93NUMPY")):
         msg = f"{name} is not opened: files of this kind can run code"
         raise UnsafeFileError(
             msg,
