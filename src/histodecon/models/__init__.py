@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from histodecon.models._conformal import ConformalIntervals
     from histodecon.models._embedding_space import EmbeddingSpace
     from histodecon.models._fit_folds import fit_folds
+    from histodecon.models._lazyslide import LazySlideModel
     from histodecon.models._learners import (
         FitContext,
         Learner,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         register_learner,
     )
     from histodecon.models._losses import composite_loss
+    from histodecon.models._migrate import migrate
     from histodecon.models._nnls import nnls_abundance
     from histodecon.models._novelty import NoveltyScore
     from histodecon.models._records import EncoderRecord
@@ -35,6 +37,7 @@ _WHERE = {
     "EmbeddingSpace": "_embedding_space",
     "EncoderRecord": "_records",
     "FitContext": "_learners",
+    "LazySlideModel": "_lazyslide",
     "Learner": "_learners",
     "LearnerCard": "_learners",
     "NoveltyScore": "_novelty",
@@ -45,6 +48,7 @@ _WHERE = {
     "fit_folds": "_fit_folds",
     "get_learner": "_learners",
     "list_learners": "_learners",
+    "migrate": "_migrate",
     "nnls_abundance": "_nnls",
     "posterior_weights": "_weights",
     "register_learner": "_learners",
@@ -57,6 +61,7 @@ __all__ = [
     "EmbeddingSpace",
     "EncoderRecord",
     "FitContext",
+    "LazySlideModel",
     "Learner",
     "LearnerCard",
     "NoveltyScore",
@@ -66,6 +71,7 @@ __all__ = [
     "fit_folds",
     "get_learner",
     "list_learners",
+    "migrate",
     "nnls_abundance",
     "posterior_weights",
     "register_learner",

@@ -103,14 +103,36 @@ def read(path: str | os.PathLike[str], *, name: str | None = None) -> AbundanceR
         It is damaged.
     """
     path = Path(path)
+    return parse(_content(path), name or path.name)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read what the header of a model file says, without its tensors.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Texts by name; the format is one that this version reads.
+    """
+    content = _content(path)
+    refuse_unsafe(content, path.name)
+    metadata = read_header(content, path.name)[0]
+    check_version(metadata, path.name)
+    return metadata
+
+
+def _content(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             refuse("The model file is too large to be one", f"{path.name}, {path.stat().st_size} bytes")
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         msg = f"The model file {path.name} cannot be read"
         raise StoreError(msg, where=f"{path}: {error.strerror}", fix="check the path", code="FI-06") from error
-    return parse(content, name or path.name)
 
 
 def parse(content: bytes, name: str) -> AbundanceRegressor:

@@ -27,6 +27,7 @@ from histodecon._core import (
 )
 from histodecon.models import AbundanceRegressor, EncoderRecord
 from histodecon.models._conformal import check_coverage
+from histodecon.models._find_model import find_model
 from histodecon.tl._checks import require_safe_key
 from histodecon.tl._neighbors import check_pitch, read_rings
 from histodecon.tl._training_data import read_embeddings
@@ -55,7 +56,8 @@ def predict_abundance(
     ----------
     %(adata)s
     model
-        A regressor, or the path of its file. By default the one that ``train_regressor`` kept in this ``adata``.
+        A regressor; the path of its file; or its name on the Hugging Face Hub, ``"owner/name@commit"``, which is fetched once. By
+        default the one that ``train_regressor`` kept in this ``adata``.
     use_rep
         Key or keys of ``obsm``, in the order of training; by default those the model was trained on.
     background
@@ -79,6 +81,8 @@ def predict_abundance(
         The embeddings were made by another recipe, or stand in another order, than in training.
     IntegrityError
         The model file is damaged.
+    StoreError, HubError
+        The model file is not there, or cannot be fetched.
     InputError
         Embeddings are not finite, ``background`` is unknown, or ``coverage`` is out of range.
 
@@ -169,13 +173,8 @@ def _warn_background(adata: AnnData, glass: np.ndarray) -> None:
 
 
 def _find(adata: AnnData, model: AbundanceRegressor | str | os.PathLike[str] | None) -> AbundanceRegressor:
-    if isinstance(model, AbundanceRegressor):
-        return model
-    if isinstance(model, (str, os.PathLike)):
-        return AbundanceRegressor.load(model)
     if model is not None:
-        msg = f"model must be an AbundanceRegressor or the path of its file, got {type(model).__name__}"
-        raise InputError(msg, fix="`histodecon.tl.train_regressor(adata, use_rep=...)` returns one", code="BI-44")
+        return find_model(model)
     stored = uns_branch(adata, Key.uns.REGRESSOR).get("model")
     if stored is None:
         msg = "There is no trained model"
@@ -183,7 +182,7 @@ def _find(adata: AnnData, model: AbundanceRegressor | str | os.PathLike[str] | N
             msg,
             where='neither `model=` nor uns["histodecon"]["regressor"]',
             why="`anndata.concat` leaves uns out unless told otherwise",
-            fix="`histodecon.tl.train_regressor(adata, use_rep=...)`, or pass a regressor or the path of its file",
+            fix="`histodecon.tl.train_regressor(adata, use_rep=...)`, or pass a regressor, its file or its name on the Hub",
             code="BI-88",
         )
     return AbundanceRegressor.from_bytes(np.asarray(stored, dtype=np.uint8).tobytes())

@@ -130,6 +130,7 @@ def train_regressor(
         weights=data.weights(rows, transform),
         neighbors=neighbors,
     )
+    model.training_["data_sha256"] = data.sha256()
     if neighbors is not None:
         model.training_["pitch_um"] = pitch_um(adata[rows])
     _learn_trust(model, data, groups, neighbors, calibrate=calibrate)

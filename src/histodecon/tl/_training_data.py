@@ -15,6 +15,7 @@ from histodecon._core import (
     InputError,
     Key,
     TargetError,
+    digest,
     embedding_keys,
     first_names,
     obs_column,
@@ -78,6 +79,12 @@ class TrainingData:
         Shape (rows, K), or None where all count alike.
         """
         return None if self.sd is None else posterior_weights(self.Y[rows], self.sd[rows], transform=transform)
+
+    def sha256(self) -> str:
+        """Digest what is learned from: embeddings and targets of the spots with targets, in order."""
+        rows = np.flatnonzero(self.measured)
+        parts = (part for some in np.array_split(rows, len(rows) // 1024 + 1) for part in (self.X[some], self.Y[some]))
+        return digest(*parts)
 
 
 def read_training_data(
