@@ -13,6 +13,7 @@ from histodecon.stats import (
     jsd_per_spot,
     jsd_per_type,
     l1_per_type,
+    l1_shares_per_type,
     pearson_per_type,
     rmse_per_type,
     score_table,
@@ -40,6 +41,18 @@ def test_errors_equal_numpy() -> None:
     truth, predicted = tables()
     np.testing.assert_allclose(l1_per_type(truth, predicted), np.abs(truth - predicted).mean(axis=0))
     np.testing.assert_allclose(rmse_per_type(truth, predicted), np.sqrt(((truth - predicted) ** 2).mean(axis=0)))
+
+
+def test_error_of_shares_is_the_distance_of_compositions() -> None:
+    truth, predicted = tables()
+    truth[3], predicted[4, 2], predicted[5] = 0.0, np.nan, 0.0
+    rows = [i for i in range(30) if i not in {3, 4, 5}]
+    loop = [np.abs(truth[i] / truth[i].sum() - predicted[i] / predicted[i].sum()) for i in rows]
+    np.testing.assert_allclose(l1_shares_per_type(truth, predicted), np.mean(loop, axis=0))
+    np.testing.assert_allclose(l1_shares_per_type(truth[rows], 7 * truth[rows]), 0.0, atol=1e-12)
+    disjoint = np.array([[2.0, 0.0], [0.0, 9.0]])
+    assert l1_shares_per_type(disjoint, disjoint[::-1]).sum() == pytest.approx(2.0)
+    assert np.isnan(l1_shares_per_type(np.zeros((2, 2)), disjoint)).all()
 
 
 def test_divergence_equals_scipy_in_both_directions() -> None:
@@ -84,7 +97,7 @@ def test_table_names_rows_and_counts_spots() -> None:
     truth, predicted = tables(k=2)
     truth[:3, 1] = np.nan
     table = score_table(truth, predicted, ["T-cells", "CAFs MSC/iCAF-like"])
-    assert list(table.columns) == ["cc", "spearman", "l1", "rmse", "jsd", "n"]
+    assert list(table.columns) == ["cc", "spearman", "l1", "l1_shares", "rmse", "jsd", "n"]
     assert list(table.index) == ["T-cells", "CAFs MSC/iCAF-like"]
     assert list(table["n"]) == [30, 27]
     np.testing.assert_array_equal(table["cc"], pearson_per_type(truth, predicted))
