@@ -9,11 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 
 import histodecon as hd
-from histodecon.models import AbundanceRegressor, EncoderRecord, fit_folds, register_learner
+from histodecon.models import (
+    AbundanceRegressor,
+    EncoderRecord,
+    fit_folds,
+    get_learner,
+    list_learners,
+    register_learner,
+)
 from histodecon.models._learners import _REGISTRY, LearnerCard
+from histodecon.models._many_fits import ManyFits
+from histodecon.models._transforms import fit_scale
 from histodecon.models.learners.mean import MeanLearner
 
 N, D, K = 90, 6, 3
@@ -40,6 +50,50 @@ def plain_loop(model: AbundanceRegressor, weights=None, **kwargs) -> list[Abunda
 
 def same(one: list[AbundanceRegressor], two: list[AbundanceRegressor]) -> bool:
     return [model.to_bytes() for model in one] == [model.to_bytes() for model in two]
+
+
+TINY = {"mlp": QUICK, "context": QUICK, "ensemble": {"params": {"mlp": QUICK, "context": QUICK}}}
+
+
+def line() -> list[csr_matrix]:
+    """Rows on a line, across the groups."""
+    lines = [np.eye(N, k=step) + np.eye(N, k=-step) for step in (1, 2)]
+    return [csr_matrix(one / one.sum(axis=1, keepdims=True)) for one in lines]
+
+
+def spoiled(learner: str, block_scaling: str) -> tuple[AbundanceRegressor, AbundanceRegressor]:
+    """The first fold, and the same with other inputs and targets of the rows that are not in it."""
+    model = AbundanceRegressor(learner, params=TINY.get(learner), block_scaling=block_scaling, device="cpu")
+    others = GROUPS == "P1"
+    found = []
+    for inputs, targets in ((X, Y), (np.where(others[:, None], 3 * X + 1, X), np.where(others[:, None], 7 * Y, Y))):
+        records = [EncoderRecord("X_a", "a", 1), EncoderRecord("X_b", "b", D - 1)]
+        rings = {"neighbors": line()} if get_learner(learner).build(TINY.get(learner)).n_rings else {}
+        found.append(fit_folds(model, inputs, targets, FOLDS, groups=GROUPS, encoders=records, **rings)[0])
+    return found[0], found[1]
+
+
+def alike(one: AbundanceRegressor, two: AbundanceRegressor) -> bool:
+    names = ("input_center_", "input_scale_", "target_center_", "target_scale_")
+    scales = all(np.array_equal(getattr(one, name), getattr(two, name)) for name in names)
+    own = {"neighbors": line()} if one.learner_.n_rings else {}
+    return scales and np.allclose(one.predict(X, **own), two.predict(X, **own), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("block_scaling", ["none", "width"])
+@pytest.mark.parametrize("learner", list(list_learners().index))
+def test_scales_and_learning_see_training_rows_only(learner: str, block_scaling: str) -> None:
+    one, two = spoiled(learner, block_scaling)
+    stretch = np.sqrt(np.array([1] + [D - 1] * (D - 1)) / (D / 2)) if block_scaling == "width" else np.ones(D)
+    np.testing.assert_allclose(one.input_center_, X[FOLDS[0]].mean(axis=0), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(one.input_scale_, X[FOLDS[0]].std(axis=0) * stretch, rtol=1e-5)
+    np.testing.assert_allclose(one.target_center_, Y[FOLDS[0]].mean(axis=0))
+    assert alike(one, two)
+
+
+def test_the_test_above_sees_a_scale_of_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ManyFits, "input_scale", lambda self, fit: fit_scale(self.X))
+    assert not alike(*spoiled("ridge", "none"))
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2, -1])

@@ -111,6 +111,20 @@ def test_a_weak_second_encoder_does_not_drown_the_first() -> None:
     assert error < 1.2 * alone
 
 
+def test_a_wide_encoder_does_not_drown_a_narrow_one_where_they_weigh_the_same() -> None:
+    X, Y, groups = task(200)
+    both = np.hstack([X, np.random.default_rng(9).normal(size=(200, 400)).astype(np.float32)])
+    records = [EncoderRecord("X_a", "a", 10), EncoderRecord("X_b", "b", 400)]
+    error = {}
+    for how in ("none", "width"):
+        fitted = model(block_scaling=how).fit(both[:100], Y[:100], groups=groups[:100], encoders=records)
+        error[how] = np.abs(fitted.predict(both[100:]) - Y[100:]).mean()
+        again = AbundanceRegressor.from_bytes(fitted.to_bytes())
+        assert again.block_scaling == how
+        np.testing.assert_array_equal(again.predict(both), fitted.predict(both))
+    assert error["width"] < 0.8 * error["none"]
+
+
 def test_a_constant_cell_type_stays_and_is_named() -> None:
     X, Y, groups = task()
     Y[:, 1] = 0.0
@@ -161,6 +175,7 @@ def test_bad_options_are_told() -> None:
     X, Y, groups = task()
     for call in (
         lambda: model(transform="log").fit(X, Y),
+        lambda: model(block_scaling="depth").fit(X, Y),
         lambda: model().fit(X, Y, kind="share"),
         lambda: model().fit(X, Y, cell_types=["a", "a", "b"]),
         lambda: model().fit(X, Y, groups=groups[:3]),

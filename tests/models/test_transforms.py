@@ -10,7 +10,9 @@ from sklearn.preprocessing import StandardScaler
 
 import histodecon as hd
 from histodecon.models._transforms import (
+    BLOCK_SCALINGS,
     TRANSFORMS,
+    block_stretch,
     fit_scale,
     forward_target,
     inverse_target,
@@ -57,3 +59,13 @@ def test_nothing_negative_and_rows_that_sum_to_one(rows: list[list[float]], tran
     np.testing.assert_allclose(P.sum(axis=1), 1, atol=1e-9)
     empty = Y.sum(axis=1) == 0
     np.testing.assert_array_equal(P[empty], np.repeat(fallback[None], empty.sum(), axis=0))
+
+
+def test_blocks_weigh_as_they_are_wide_or_all_the_same() -> None:
+    widths = [2, 8, 20]
+    total = {how: 1 / block_stretch(widths, how) ** 2 for how in BLOCK_SCALINGS}
+    assert [block.sum() for block in np.split(total["none"], [2, 10])] == widths
+    np.testing.assert_allclose([block.sum() for block in np.split(total["width"], [2, 10])], 10)
+    np.testing.assert_allclose(block_stretch([7], "width"), 1)
+    with pytest.raises(hd.InputError, match="BI-72"):
+        block_stretch(widths, "depth")

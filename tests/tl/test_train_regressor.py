@@ -131,6 +131,7 @@ def nothing(adata: ad.AnnData) -> None:
         (nothing, {"learner": "forest"}, hd.InputError, "BI-51"),
         (nothing, {"params": {"strenght": 1.0}}, hd.InputError, "did you mean `strength`"),
         (nothing, {"transform": "log"}, hd.InputError, "BI-72"),
+        (nothing, {"block_scaling": "depth"}, hd.InputError, "BI-72"),
         (nothing, {"use_rep": ["X_first", "X_first"]}, hd.InputError, "BI-46"),
         (nothing, {"targets": "obs"}, hd.MissingKeyError, "'obs'"),
     ],

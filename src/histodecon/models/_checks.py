@@ -38,6 +38,8 @@ class Given:
         Of the targets.
     counts
         How much each target counts, shape (n, K), or None.
+    stretch
+        Factors on the scales of the columns, shape (d,).
     """
 
     learner: Learner
@@ -49,6 +51,7 @@ class Given:
     types: tuple[str, ...]
     kind: str
     counts: NDArray[np.float64] | None
+    stretch: NDArray[np.float64]
 
 
 def checked_inputs(X: ArrayLike) -> NDArray[np.float32]:
@@ -71,7 +74,7 @@ def checked_inputs(X: ArrayLike) -> NDArray[np.float32]:
     matrix = as_2d_float(X, "X")
     bad = ~np.isfinite(matrix).all(axis=1)
     if bad.any():
-        msg = "X has values that are not finite"
+        msg = "X has values that are not finite (NaN or inf)"
         where = f"{int(bad.sum())} of {len(matrix)} rows: {first_names(np.flatnonzero(bad).tolist())}"
         raise InputError(msg, where=where, fix="embed these rows again, or leave them out", code="BI-42")
     return matrix

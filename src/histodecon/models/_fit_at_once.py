@@ -46,6 +46,7 @@ def fit_at_once(model: AbundanceRegressor, data: FoldData, todo: Sequence[Task])
         groups=[one.codes for one in given],
         weights=counts or None,
         context=FitContext(model.random_state, model.device, model.show_progress_bar),
+        stretch=given[0].stretch,
     )
     _refuse_dead(problem, given)
     with warnings.catch_warnings(record=True) as heard:

@@ -168,6 +168,7 @@ def parse(content: bytes, name: str) -> AbundanceRegressor:
         params=fields["params"] or None,
         transform=fields["transform"],
         random_state=fields["random_state"],
+        block_scaling=str(fields["training"].get("block_scaling", "none")),
     )
     model.input_center_, model.input_scale_ = tensors["input.center"], tensors["input.scale"]
     model.target_center_, model.target_scale_ = tensors["target.center"], tensors["target.scale"]

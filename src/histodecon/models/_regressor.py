@@ -23,7 +23,14 @@ from histodecon.models._learners import FitContext, Learner, get_learner
 from histodecon.models._model_files import ModelFiles
 from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, check_width
 from histodecon.models._rings import widen
-from histodecon.models._transforms import TRANSFORMS, fit_scale, forward_target, inverse_target, to_proportions
+from histodecon.models._transforms import (
+    TRANSFORMS,
+    block_stretch,
+    fit_scale,
+    forward_target,
+    inverse_target,
+    to_proportions,
+)
 from histodecon.models._weights import checked_weights, weights_summary
 
 if TYPE_CHECKING:
@@ -46,6 +53,9 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
     transform
         Scale the targets are learned on: ``"none"``, ``"log1p"``, ``"sqrt"``, or ``"proportion"``, which makes every
         row sum to 1. Predictions come back on the scale of the targets, those of ``"proportion"`` as proportions.
+    block_scaling
+        Every column of ``X`` gets variance 1. With ``"none"`` an encoder then weighs as much as it is wide, with ``"width"``
+        all encoders weigh the same, so that a wide one does not drown a narrow one; that helps where both are about as good.
     device
         ``"auto"`` (CUDA, then MPS, then CPU), or a name that torch knows; for training only.
     random_state
@@ -99,6 +109,7 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         *,
         params: Mapping[str, Any] | None = None,
         transform: str = "none",
+        block_scaling: str = "none",
         device: str = "auto",
         random_state: int = 0,
         show_progress_bar: bool = False,
@@ -106,9 +117,18 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         self.learner = learner
         self.params = params
         self.transform = transform
+        self.block_scaling = block_scaling
         self.device = device
         self.random_state = random_state
         self.show_progress_bar = show_progress_bar
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what is accepted: a matrix of targets that are not negative; inputs may be sparse."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.single_output, tags.target_tags.multi_output = False, True
+        tags.target_tags.positive_only = True
+        tags.input_tags.sparse = True
+        return tags
 
     def fit(
         self,
@@ -161,7 +181,8 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         X = checked_inputs(X)
         given = self._given(X.shape, y, groups, encoders, cell_types, kind, weights)
         refuse_dead_encoders(X, given.records)
-        self._set_scales(fit_scale(X), fit_scale(given.transformed))
+        center, scale = fit_scale(X)
+        self._set_scales((center, scale * given.stretch), fit_scale(given.transformed))
         context = FitContext(self.random_state, self.device, self.show_progress_bar)
         told = (
             {} if given.counts is None else {"weights": given.counts}
@@ -194,7 +215,8 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         if counts is not None and not learner.takes_weights:
             msg = f"The learner {self.learner!r} takes no weights"
             raise InputError(msg, fix="leave `weights` out, or use the learner `ridge` or `mlp`", code="BI-72")
-        return Given(learner, Y, forward_target(Y, self.transform), codes, names, records, types, kind, counts)
+        stretch = block_stretch([record.width for record in records], self.block_scaling)
+        return Given(learner, Y, forward_target(Y, self.transform), codes, names, records, types, kind, counts, stretch)
 
     def _set_scales(self, inputs: tuple[NDArray, NDArray], targets: tuple[NDArray, NDArray]) -> None:
         self.input_center_, self.input_scale_ = inputs
@@ -212,7 +234,8 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         constant = [name for name, flat in zip(given.types, np.ptp(Y, axis=0) == 0, strict=True) if flat]
         facts = {"n_rows": len(Y), "groups": given.names, "random_state": self.random_state, "constant_types": constant}
         weighted = {} if counts is None else {"weights": weights_summary(counts)}
-        self.training_ = {**facts, **learner.summary_, **weighted}
+        scaled = {} if self.block_scaling == "none" else {"block_scaling": self.block_scaling}
+        self.training_ = {**facts, **learner.summary_, **weighted, **scaled}
         return self
 
     def predict(self, X: ArrayLike, *, neighbors: Sequence[csr_matrix] | None = None) -> NDArray[np.float64]:

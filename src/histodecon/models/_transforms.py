@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from histodecon._core import InputError
 
 TRANSFORMS = ("none", "log1p", "sqrt", "proportion")
+BLOCK_SCALINGS = ("none", "width")
 
 Array = NDArray[np.float64]
 
@@ -15,7 +18,7 @@ Array = NDArray[np.float64]
 def fit_scale(X: NDArray) -> tuple[Array, Array]:
     """Center and scale that give every column mean 0 and variance 1; a constant column keeps scale 1.
 
-    Columns of different encoders are treated alike, so an encoder weighs as much as it is wide.
+    Columns of different encoders are treated alike, so an encoder weighs as much as it is wide; see :func:`block_stretch`.
 
     Parameters
     ----------
@@ -31,6 +34,34 @@ def fit_scale(X: NDArray) -> tuple[Array, Array]:
     rounding = 10 * np.finfo(X.dtype).eps * np.abs(center)
     scale[scale <= np.maximum(rounding, np.finfo(np.float32).tiny)] = 1.0
     return center, scale
+
+
+def block_stretch(widths: Sequence[int], block_scaling: str) -> Array:
+    """Factors on the scales of the columns that decide how much each encoder weighs.
+
+    Parameters
+    ----------
+    widths
+        Columns of each encoder.
+    block_scaling
+        ``"none"``: an encoder weighs as much as it is wide. ``"width"``: all weigh the same, and all of them together as
+        much as without.
+
+    Returns
+    -------
+    Shape (d,).
+
+    Raises
+    ------
+    InputError
+        The name is unknown.
+    """
+    if block_scaling not in BLOCK_SCALINGS:
+        msg = f"Unknown block_scaling {block_scaling!r}"
+        raise InputError(msg, fix=f"use one of {BLOCK_SCALINGS}", code="BI-72")
+    sizes = np.asarray(widths, dtype=np.intp)
+    factors = np.sqrt(sizes / sizes.mean()) if block_scaling == "width" else np.ones(len(sizes))
+    return np.repeat(factors, sizes)
 
 
 def forward_target(Y: Array, transform: str) -> Array:

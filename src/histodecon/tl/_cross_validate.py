@@ -41,6 +41,7 @@ def cross_validate(
     baselines: Sequence[str] = BASELINES,
     params: Mapping[str, Any] | None = None,
     transform: str = "none",
+    block_scaling: Literal["none", "width"] = "none",
     weights: Literal["posterior"] | None = None,
     key_added: str = Key.obsm.CROSS_VALIDATED,
     n_jobs: int = 1,
@@ -73,6 +74,8 @@ def cross_validate(
         Parameters of the learner that differ from its defaults; baselines keep theirs.
     transform
         Scale the targets are learned on: ``"none"``, ``"log1p"``, ``"sqrt"`` or ``"proportion"``.
+    block_scaling
+        With several embeddings: ``"none"`` lets each weigh as much as it is wide, ``"width"`` all the same.
     %(weights)s Baselines are
         weighted too; scores never are.
     %(key_added)s
@@ -133,6 +136,7 @@ def cross_validate(
             name,
             params=params if name == learner else None,
             transform=transform,
+            block_scaling=block_scaling,
             device=device,
             random_state=random_state,
         )

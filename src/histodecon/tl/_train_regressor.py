@@ -29,6 +29,7 @@ def train_regressor(
     groupby: str | None = Key.obs.PATIENT,
     params: Mapping[str, Any] | None = None,
     transform: str = "none",
+    block_scaling: Literal["none", "width"] = "none",
     weights: Literal["posterior"] | None = None,
     calibrate: bool = False,
     device: str = "auto",
@@ -53,6 +54,8 @@ def train_regressor(
         Parameters of the learner that differ from its defaults.
     transform
         Scale the targets are learned on: ``"none"``, ``"log1p"``, ``"sqrt"`` or ``"proportion"``.
+    block_scaling
+        With several embeddings: ``"none"`` lets each weigh as much as it is wide, ``"width"`` all the same.
     %(weights)s
     calibrate
         Learn, too, how far the model errs on patients that it never saw: predictions then come with intervals, and
@@ -115,6 +118,7 @@ def train_regressor(
         learner,
         params=params,
         transform=transform,
+        block_scaling=block_scaling,
         device=device,
         random_state=random_state,
         show_progress_bar=show_progress_bar,
