@@ -244,3 +244,28 @@ def test_files_of_format_1_0_are_read_for_good(learner: str) -> None:
     assert again.cell_types_ == ("T cell", "CAFs MSC/iCAF-like", "αβ")
     found = again.predict(np.array(answers["X"], dtype=np.float32))
     np.testing.assert_allclose(found, answers[learner], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("learner", ["mean", "ridge", "mlp", "context", "ensemble"])
+def test_files_of_format_1_1_are_read_for_good(learner: str) -> None:
+    """Written once by the version that brought parts and neighbors; never to be written again."""
+    answers = json.loads((GOLDEN / "answers_1_1.json").read_text())
+    again = AbundanceRegressor.load(GOLDEN / f"{learner}_1_1.safetensors")
+    assert again.cell_types_ == ("T cell", "CAFs MSC/iCAF-like", "αβ")
+    assert [record.repo for record in again.encoders_] == ["lab/a", None]
+    assert again.encoders_[1].mpp == (0.5, 0.51)
+    assert "Not for commercial use, which b does not permit" in again.license_notice_
+    found = predicted(again, np.array(answers["X"], dtype=np.float32))
+    np.testing.assert_allclose(found, answers[learner], rtol=1e-6, atol=1e-6)
+
+
+def test_parts_of_format_1_1_are_read_for_good() -> None:
+    answers = json.loads((GOLDEN / "answers_1_1.json").read_text())
+    X = np.array(answers["X"], dtype=np.float32)
+    again = AbundanceRegressor.load(GOLDEN / "ridge_1_1.safetensors")
+    np.testing.assert_allclose(again.novelty_.score(X), answers["novelty"], rtol=1e-6)
+    for found, side in zip(again.calibration_.interval(again.predict(X), 0.9), ("lower", "upper"), strict=True):
+        np.testing.assert_allclose(found, answers[side], rtol=1e-6, atol=1e-6)
+    frame = again.reliability_.to_frame()
+    assert frame["verdict"].tolist() == answers["verdicts"]
+    np.testing.assert_allclose(frame["cc"], answers["cc"], rtol=1e-9)
