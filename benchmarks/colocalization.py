@@ -417,7 +417,7 @@ def draw(curves: dict[str, dict[str, list[float]]]) -> None:
         "liana": ("liana, R alone, weights made before", "#D55E00", "^--"),
         "spatialdm": ("SpatialDM, weights made before", "#E69F00", "v--"),
     }
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
     for ax, part, unit in zip(
         axes, ("seconds", "peak"), ("CPU seconds", "peak memory of the process, GB"), strict=True
     ):
@@ -427,7 +427,7 @@ def draw(curves: dict[str, dict[str, list[float]]]) -> None:
         ax.set(xscale="log", yscale="log", xlabel="spots", ylabel=unit)
         ax.grid(visible=True, which="major", alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(frameon=False, fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.suptitle(f"Moran's R of all pairs of {TYPES} types, l = {LENGTH} pitches, one thread", fontsize=11)
     figure.savefig(FIGURE, dpi=130)
 
