@@ -65,6 +65,23 @@ def test_lonely_spots_have_nobody() -> None:
     assert read_rings(table(grid(3, hexagonal=True)), 0) is None
 
 
+def test_only_some_count_as_neighbors_and_rings_stay_what_they_are() -> None:
+    adata = table(grid(5, hexagonal=True))
+    among = np.arange(25) % 3 > 0
+    for ring, whole in zip(read_rings(adata, 2, among=among), read_rings(adata, 2), strict=True):
+        expected = (whole.toarray() > 0) * among
+        np.testing.assert_array_equal(ring.toarray() > 0, expected)
+        np.testing.assert_allclose(ring.toarray().sum(axis=1), expected.any(axis=1))
+
+
+def test_another_column_may_tell_slides_apart() -> None:
+    adata = table(grid(4, hexagonal=True), grid(4, hexagonal=True) + 1)
+    expected = read_rings(adata, 1)[0].toarray()
+    adata.obs["section"] = adata.obs.pop("library_id")
+    np.testing.assert_array_equal(read_rings(adata, 1, library_key="section")[0].toarray(), expected)
+    assert not np.array_equal(read_rings(adata, 1)[0].toarray(), expected)
+
+
 @pytest.fixture(scope="module")
 def cohort() -> Any:
     sdata = hd.datasets.toy_slide(n_patients=3, n_rows=7, n_cols=7, mpp=1.0)
@@ -104,3 +121,30 @@ def test_another_pitch_is_refused(cohort: Any) -> None:
         hd.tl.predict_abundance(other, model)
     assert error.value.code == "BI-122"
     assert "predicted_abundance" not in other.obsm
+
+
+def test_glass_is_nobodys_neighbor_in_prediction(cohort: Any) -> None:
+    adata = cohort["table"].copy()
+    how = {"use_rep": "X_color_stats", "learner": "context", "params": QUICK, "device": "cpu"}
+    model = hd.tl.train_regressor(adata, **how, show_progress_bar=False)
+    glass = np.arange(adata.n_obs) % 11 == 0
+    adata.obs["in_tissue_tile"] = ~glass
+    found = []
+    for factor in (1.0, 3.0):  # whatever is seen on glass
+        adata.obsm["X_color_stats"] = np.where(glass[:, None], factor, 1) * cohort["table"].obsm["X_color_stats"]
+        with pytest.warns(hd.DroppedSpotsWarning):
+            hd.tl.predict_abundance(adata, model)
+        found.append(adata.obsm["predicted_abundance"].to_numpy()[~glass])
+    np.testing.assert_array_equal(*found)
+
+
+def test_spots_without_targets_are_nobodys_neighbor_in_training(cohort: Any) -> None:
+    adata = cohort["table"].copy()
+    without = np.arange(adata.n_obs) % 7 == 0
+    adata.obsm["cell_abundance"].iloc[without] = np.nan
+    how = {"use_rep": "X_color_stats", "learner": "context", "params": QUICK, "device": "cpu"}
+    one = hd.tl.train_regressor(adata, **how, show_progress_bar=False)
+    adata.obsm["X_color_stats"] = np.where(without[:, None], 3, 1) * adata.obsm["X_color_stats"]
+    two = hd.tl.train_regressor(adata, **how, show_progress_bar=False)
+    arrays = two.learner_.arrays()
+    assert all(np.array_equal(array, arrays[name]) for name, array in one.learner_.arrays().items())

@@ -18,7 +18,9 @@ REACH = 1.5
 SAME_PITCH = 1.3
 
 
-def read_rings(adata: AnnData, n_rings: int) -> list[csr_matrix] | None:
+def read_rings(
+    adata: AnnData, n_rings: int, *, among: NDArray[np.bool_] | None = None, library_key: str = Key.obs.LIBRARY
+) -> list[csr_matrix] | None:
     """Find the neighbors of every spot, never across slides.
 
     Parameters
@@ -28,6 +30,10 @@ def read_rings(adata: AnnData, n_rings: int) -> list[csr_matrix] | None:
         their slide are, which is the first ring of a hexagonal lattice and the eight around a spot of a square one.
     n_rings
         1 for neighbors; 2 also for the neighbors of neighbors that are not neighbors.
+    among
+        Spots that count as neighbors, shape (n_obs,); by default all.
+    library_key
+        Column of ``obs`` that tells slides apart.
 
     Returns
     -------
@@ -35,7 +41,7 @@ def read_rings(adata: AnnData, n_rings: int) -> list[csr_matrix] | None:
     """
     if not n_rings:
         return None
-    first = _first_ring(adata)
+    first = _first_ring(adata, library_key)
     rings = [first]
     seen = _with_self(first)
     while len(rings) < n_rings:
@@ -44,16 +50,18 @@ def read_rings(adata: AnnData, n_rings: int) -> list[csr_matrix] | None:
         fresh.eliminate_zeros()
         seen = ((seen + fresh) > 0).astype(np.float64)
         rings.append(fresh)
-    return [_means(ring) for ring in rings]
+    return [_means(ring if among is None else _only(ring, among)) for ring in rings]
 
 
-def pitch_um(adata: AnnData) -> float | None:
+def pitch_um(adata: AnnData, library_key: str = Key.obs.LIBRARY) -> float | None:
     """Measure how far apart neighboring spots are.
 
     Parameters
     ----------
     adata
         Where to look.
+    library_key
+        Column of ``obs`` that tells slides apart.
 
     Returns
     -------
@@ -61,14 +69,14 @@ def pitch_um(adata: AnnData) -> float | None:
     """
     found = []
     xy = coordinates(adata)
-    for library, rows in iter_libraries(adata, Key.obs.LIBRARY):
+    for library, rows in iter_libraries(adata, library_key):
         mpp = slide_mpp(adata, library)
         if mpp is not None and len(rows) > 1:
             found.append(_pitch(xy[rows]) * mpp)
     return float(np.median(found)) if found else None
 
 
-def check_pitch(adata: AnnData, trained_um: float | None) -> None:
+def check_pitch(adata: AnnData, trained_um: float | None, library_key: str = Key.obs.LIBRARY) -> None:
     """Refuse spots whose neighbors are nearer or farther than in training.
 
     Parameters
@@ -77,13 +85,15 @@ def check_pitch(adata: AnnData, trained_um: float | None) -> None:
         What is to be predicted.
     trained_um
         Pitch of the training in µm, None where it is unknown.
+    library_key
+        Column of ``obs`` that tells slides apart.
 
     Raises
     ------
     ModelMismatchError
         Neighbors are more than 30 % nearer or farther.
     """
-    own = pitch_um(adata) if trained_um else None
+    own = pitch_um(adata, library_key) if trained_um else None
     if own and trained_um and not trained_um / SAME_PITCH <= own <= trained_um * SAME_PITCH:
         msg = "Neighboring spots are nearer or farther than those that the model was trained on"
         where = f"{own:.0f} µm here, {trained_um:.0f} µm in training"
@@ -92,11 +102,11 @@ def check_pitch(adata: AnnData, trained_um: float | None) -> None:
         raise ModelMismatchError(msg, where=where, why=why, fix=fix, code="BI-122")
 
 
-def _first_ring(adata: AnnData) -> csr_matrix:
+def _first_ring(adata: AnnData, library_key: str) -> csr_matrix:
     from scipy.sparse import csr_matrix
 
     n = adata.n_obs
-    slides = [rows for _, rows in iter_libraries(adata, Key.obs.LIBRARY)]
+    slides = [rows for _, rows in iter_libraries(adata, library_key)]
     if CONNECTIVITIES in adata.obsp:
         slide = np.empty(n, dtype=np.intp)
         for i, rows in enumerate(slides):
@@ -129,6 +139,15 @@ def _with_self(ring: csr_matrix) -> csr_matrix:
     from scipy.sparse import identity
 
     return ((ring + identity(ring.shape[0], format="csr")) > 0).astype(np.float64).tocsr()
+
+
+def _only(ring: csr_matrix, among: NDArray[np.bool_]) -> csr_matrix:
+    """Drop neighbors that are not among some spots."""
+    from scipy.sparse import diags
+
+    kept = (ring @ diags(among.astype(np.float64))).tocsr()
+    kept.eliminate_zeros()
+    return kept
 
 
 def _means(ring: csr_matrix) -> csr_matrix:

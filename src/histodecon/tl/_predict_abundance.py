@@ -48,6 +48,7 @@ def predict_abundance(
     background: Literal["nan", "zero", "keep"] = "nan",
     coverage: float = 0.9,
     key_added: str = Key.obsm.PREDICTED,
+    library_key: str = Key.obs.LIBRARY,
     copy: bool = False,
 ) -> AnnData | None:
     """Predict cell-type abundances from embeddings.
@@ -62,11 +63,13 @@ def predict_abundance(
         Key or keys of ``obsm``, in the order of training; by default those the model was trained on.
     background
         What to write for spots whose tile holds no tissue, ``obs["in_tissue_tile"]`` False: ``"nan"``, ``"zero"``, or with
-        ``"keep"`` what the model makes of glass. Without this column every spot is predicted.
+        ``"keep"`` what the model makes of glass. Without this column every spot is predicted. Spots that are not kept are
+        nobody's neighbors.
     coverage
         Share of spots whose truth shall lie between the bounds of a model that was trained with ``calibrate=True``, from 0.5
         to 0.99; see :class:`histodecon.models.ConformalIntervals` for what that promises.
     %(key_added)s
+    %(library_key)s Only models that read neighbors look at it.
     %(copy)s
 
     Returns
@@ -131,10 +134,10 @@ def predict_abundance(
     regressor.check_encoders(records)
     n_rings = regressor.learner_.n_rings
     if n_rings:
-        check_pitch(adata, regressor.training_.get("pitch_um"))
-    values = regressor.predict(X, neighbors=read_rings(adata, n_rings))
+        check_pitch(adata, regressor.training_.get("pitch_um"), library_key)
     glass = _without_tissue(adata)
     read = np.ones(len(X), dtype=bool) if background == "keep" else ~glass
+    values = regressor.predict(X, neighbors=read_rings(adata, n_rings, among=read, library_key=library_key))
     trust = Trust.of(regressor, X, values, read, coverage)
     if background != "keep":
         values[glass] = np.nan if background == "nan" else 0.0

@@ -17,6 +17,7 @@ from histodecon.tl._training_data import TrainingData, read_training_data, train
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
 
 @doc
@@ -27,6 +28,7 @@ def train_regressor(
     targets: str = Key.obsm.TARGETS,
     learner: str = "mlp",
     groupby: str | None = Key.obs.PATIENT,
+    library_key: str = Key.obs.LIBRARY,
     params: Mapping[str, Any] | None = None,
     transform: str = "none",
     block_scaling: Literal["none", "width"] = "none",
@@ -38,7 +40,7 @@ def train_regressor(
 ) -> AbundanceRegressor:
     """Learn to read cell-type abundances out of embeddings.
 
-    Spots whose targets are NaN take no part. Everything that is chosen, such as when training stops or how strong a
+    Spots whose targets are NaN take no part, not as neighbors either. Everything that is chosen, such as when training stops or how strong a
     penalty is, is chosen on held-in groups of ``groupby``, with a single group on held-in spots.
 
     Parameters
@@ -47,9 +49,11 @@ def train_regressor(
     %(use_rep)s
     %(targets)s
     learner
-        Name of a learner: ``"mlp"``, ``"ridge"``, ``"mean"``, or what else :func:`histodecon.models.list_learners` shows.
+        Name of a learner: ``"ensemble"``, ``"context"``, ``"mlp"``, ``"ridge"``, ``"mean"``, or what else
+        :func:`histodecon.models.list_learners` shows. The first two look at the spots around a spot as well.
     %(groupby)s
         ``None`` takes all spots as one unit.
+    %(library_key)s Only learners that read neighbors, such as ``"context"``, look at it.
     params
         Parameters of the learner that differ from its defaults.
     transform
@@ -123,7 +127,8 @@ def train_regressor(
         random_state=random_state,
         show_progress_bar=show_progress_bar,
     )
-    neighbors = read_rings(adata[rows], get_learner(learner).build(params).n_rings)
+    n_rings = get_learner(learner).build(params).n_rings
+    neighbors = _rings_of(adata, rows, n_rings, library_key)
     model.fit(
         data.X[rows],
         data.Y[rows],
@@ -136,11 +141,17 @@ def train_regressor(
     )
     model.training_["data_sha256"] = data.sha256()
     if neighbors is not None:
-        model.training_["pitch_um"] = pitch_um(adata[rows])
+        model.training_["pitch_um"] = pitch_um(adata, library_key)
     _learn_trust(model, data, groups, neighbors, calibrate=calibrate)
     content = model.to_bytes()
     set_uns_branch(adata, Key.uns.REGRESSOR, _record(model, content) | {"weights": weights or ""})
     return model
+
+
+def _rings_of(adata: AnnData, rows: NDArray, n_rings: int, library_key: str) -> list[csr_matrix] | None:
+    """Neighbors of spots with targets, among themselves."""
+    rings = read_rings(adata, n_rings, among=rows, library_key=library_key)
+    return None if rings is None else [ring[rows][:, rows] for ring in rings]
 
 
 def _learn_trust(
