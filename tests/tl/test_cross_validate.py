@@ -168,3 +168,64 @@ def test_weights_of_a_fold_are_those_of_its_training_spots(adata) -> None:
     validate(adata, weights="posterior")
     np.testing.assert_array_equal(adata.obsm["crossval_abundance"].to_numpy()[of_b], expected[of_b])
     assert np.abs(adata.obsm["crossval_abundance"].to_numpy()[~of_b] - expected[~of_b]).max() > 1e-6
+
+
+def test_given_folds_score_each_patient_alone(adata) -> None:
+    adata.obs["slide"] = "x"
+    adata.obs["half"] = np.where(adata.obs["patient"] == "A", "one", "two")
+    scores = validate(adata, folds={"one": ["A"], "two": ["B", "C"]})
+    assert list(scores.loc[scores["learner"] == "ridge", "fold"]) == ["one", "two", "mean"]
+    assert scores.equals(validate(adata, folds="half"))
+    truth, predicted = read_table(adata, "cell_abundance"), read_table(adata, "crossval_abundance")
+    per_patient = [
+        stats.pearson_per_type(truth[own], predicted[own]).mean()
+        for own in ((adata.obs["patient"] == name).to_numpy() for name in "ABC")
+    ]
+    table = scores[scores["learner"] == "ridge"].set_index("fold")
+    assert table.loc["two", "cc"] == pytest.approx(np.mean(per_patient[1:]))
+    assert table.loc["mean", "cc"] == pytest.approx(np.mean(per_patient))
+    kept = adata.uns["cross_validation"]["crossval_abundance"]
+    assert list(kept["groups"]) == ["A", "B", "C"]
+    assert list(kept["group_folds"]) == ["one", "two", "two"]
+    np.testing.assert_allclose(kept["group_cc"].mean(axis=1), per_patient)
+    assert kept["cc"].shape == (2, 3)
+
+
+def test_baselines_are_kept_on_request_and_compared(adata) -> None:
+    validate(adata)
+    assert "crossval_abundance_mean" not in adata.obsm
+    scores = validate(adata, keep_baselines=True, baselines=["mean"])
+    assert np.ptp(adata.obsm["crossval_abundance_mean"][adata.obs["patient"] == "A"].to_numpy(), axis=0).max() == 0
+    with pytest.warns(hd.UndefinedMetricWarning, match="below 0.25"):
+        table = hd.tl.evaluate(
+            adata, predicted="crossval_abundance", baseline="crossval_abundance_mean", groupby="patient"
+        )
+    row = scores.set_index(["learner", "fold"]).loc[("mean", "mean")]
+    assert table.loc[("mean", "mean"), "l1_p"] == pytest.approx(row["l1_p"]) == pytest.approx(row["smallest_p"])
+    assert table.loc[("mean", "mean"), "l1_difference"] == pytest.approx(row["l1_difference"])
+    assert row["l1_difference"] < 0
+
+
+def test_learners_that_read_neighbors_see_none_of_the_patients_left_out(adata) -> None:
+    adata.obs["library_id"] = adata.obs["patient"].astype(str)
+    adata.obsm["spatial"] = np.array([[i // 3 % 6, i // 18] for i in range(90)], dtype=float)
+    how = {"learner": "context", "params": QUICK, "baselines": ()}
+    validate(adata, **how)
+    before = adata.obsm["crossval_abundance"].to_numpy().copy()
+    of_b = (adata.obs["patient"] == "B").to_numpy()
+    adata.obsm["X_first"][of_b] += np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+    validate(adata, **how)
+    after = adata.obsm["crossval_abundance"].to_numpy()
+    assert np.abs(after - before)[of_b].max() > 1e-3
+    inside, out = adata[~of_b].copy(), adata[of_b].copy()
+    model = hd.tl.train_regressor(inside, use_rep="X_first", learner="context", params=QUICK, device="cpu")
+    hd.tl.predict_abundance(out, model)
+    np.testing.assert_allclose(out.obsm["predicted_abundance"].to_numpy(), after[of_b], rtol=1e-6, atol=1e-7)
+
+
+def test_a_fold_called_mean_is_refused(adata) -> None:
+    adata.obs["patient"] = adata.obs["patient"].astype(str).replace("C", "mean")
+    before = state_of(adata)
+    with pytest.raises(hd.NamingError, match="'mean'"):
+        validate(adata)
+    assert state_of(adata) == before

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from histodecon import stats
 from histodecon._core import Key, doc, obs_column, table_of, write_table
 from histodecon.models import AbundanceRegressor, fit_folds, get_learner
 from histodecon.models._fit_fold import among
+from histodecon.stats._scores import compositions
 from histodecon.tl._checks import require_safe_key
-from histodecon.tl._folds import Fold, check_groups, make_folds
+from histodecon.tl._fold_scores import HeldOut, LearnerScores, cc_by_fold, join_scores, score_learner, warn_undefined
+from histodecon.tl._folds import Fold, check_groups, check_leaks, folds_of_column, groups_out, make_folds
 from histodecon.tl._neighbors import read_rings
 from histodecon.tl._training_data import TrainingData, read_training_data
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 BASELINES = ("mean", "ridge")
-MEAN = "mean"
 
 
 @doc
@@ -37,8 +37,9 @@ def cross_validate(
     learner: str = "mlp",
     groupby: str = Key.obs.PATIENT,
     n_folds: int | None = None,
-    folds: Mapping[str, Sequence[str]] | None = None,
+    folds: Mapping[str, Sequence[str]] | str | None = None,
     baselines: Sequence[str] = BASELINES,
+    keep_baselines: bool = False,
     params: Mapping[str, Any] | None = None,
     transform: str = "none",
     block_scaling: Literal["none", "width"] = "none",
@@ -67,9 +68,12 @@ def cross_validate(
     n_folds
         Leave whole groups out in so many folds of about equal size instead of one by one.
     folds
-        Groups of each fold by its name, such as ``{"1": ["H", "D"], "2": ["A", "G"]}``. Groups in no fold are only trained on.
+        Groups of each fold by its name, such as ``{"1": ["H", "D"], "2": ["A", "G"]}``, or a column of ``obs`` with the fold of
+        each spot. Groups in no fold are only trained on.
     baselines
         Learners reported beside it.
+    keep_baselines
+        Write their predictions too, to ``obsm[key_added + "_" + name]``, for ``evaluate(baseline=...)``.
     params
         Parameters of the learner that differ from its defaults; baselines keep theirs.
     transform
@@ -92,8 +96,14 @@ def cross_validate(
     Returns
     -------
     One row a fold and learner, and one row a learner with fold ``mean``. Columns: ``fold`` (the group left out),
-    ``learner``, ``cc`` (Pearson over the spots of the fold, mean over cell types), ``n_defined`` (cell types with a CC),
-    ``l1`` (mean absolute error in the unit of the targets), ``n_train``, ``n_test`` (spots).
+    ``learner``, ``cc`` (Pearson over the spots of one group, mean over cell types, then over the groups of the fold),
+    ``n_defined`` (cell types with a CC, of all groups), ``l1`` (mean absolute error in the unit of the targets), ``n_train``,
+    ``n_test`` (spots), ``cc_slides`` (the same as ``cc`` within each slide), ``cc_pooled`` (over all spots of the row at once),
+    ``spearman``, ``l1_shares`` (summed over types, of proportions), ``rmse`` and, of proportions, ``jsd``.
+
+    The rows ``mean`` of baselines compare the learner with them, group by group: ``cc_difference`` and ``l1_difference`` (learner
+    minus baseline), ``cc_p`` and ``l1_p`` (:func:`histodecon.stats.paired_test`), and ``smallest_p``, below which p cannot fall
+    with so few groups: 0.5 with two.
 
     Raises
     ------
@@ -103,14 +113,24 @@ def cross_validate(
         Fewer than two groups have targets, two groups hold the same spots, or the folds do not fit the groups.
     TargetError
         Targets are negative, or a spot has only some of them.
+    NamingError
+        A fold or group is called ``mean``, which names a row.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        The CC of a cell type is undefined in a group.
+    DroppedSpotsWarning
+        Given folds leave a group out of all of them.
 
     Notes
     -----
     Writes ``obsm[key_added]``, the out-of-fold predictions of ``learner`` for every spot of a group that was left out, and
-    ``uns["cross_validation"][key_added]``: ``scores`` (dict of columns), ``cc`` (folds × cell types), ``folds``,
-    ``cell_types``, ``learner``, ``groupby``, ``use_rep``, ``targets``, ``weights``, ``random_state``.
+    ``uns["cross_validation"][key_added]``: ``scores`` (dict of columns), ``cc`` (folds × cell types), ``folds``, ``group_cc``
+    (groups × cell types), ``groups``, ``group_folds`` (the fold of each), ``cell_types``, ``learner``, ``groupby``, ``use_rep``, ``targets``, ``weights``, ``random_state``.
 
-    The CC of the learner ``mean`` is undefined: a constant correlates with nothing.
+    The CC of the learner ``mean`` is undefined: a constant correlates with nothing. Models of different folds share training
+    patients, so p is approximate.
 
     Examples
     --------
@@ -129,14 +149,16 @@ def cross_validate(
     data = read_training_data(adata, use_rep, targets, weights)
     labels = obs_column(adata, groupby)
     check_groups(labels, data, groupby)
-    parts = make_folds(labels, data.measured, n_folds=n_folds, folds=folds, random_state=random_state)
+    given = folds_of_column(adata, folds, labels) if isinstance(folds, str) else folds
+    parts = make_folds(labels, data.measured, n_folds=n_folds, folds=given, random_state=random_state)
+    check_leaks(labels, data.X, parts, groupby)
     learners = list(dict.fromkeys([learner, *baselines]))
+    keys = {name: key_added if name == learner else f"{key_added}_{name}" for name in learners}
     models = {
         name: AbundanceRegressor(
             name,
             params=params if name == learner else None,
             transform=transform,
-            block_scaling=block_scaling,
             device=device,
             random_state=random_state,
         )
@@ -150,22 +172,35 @@ def cross_validate(
     with tqdm(total=len(parts) * len(learners), desc="cross-validation", disable=not show_progress_bar) as bar:
         for name, model in models.items():
             own = neighbors[: rings[name]] if neighbors is not None and rings[name] else None
-            predictions[name], found = _predict(model, data, labels, parts, own, on_fold=lambda *_: bar.update(), **how)
-            kind = found if name == learner else kind
-    sizes = {fold.name: (len(fold.train), int(data.measured[fold.test].sum())) for fold in parts}
-    tested = [(fold.name, fold.train, fold.test) for fold in parts]
-    truth = data.Y / data.Y.sum(axis=1, keepdims=True) if kind != data.kind else data.Y
-    scores, cc = _scores(truth, predictions, tested, data.measured, sizes)
-    table = pd.DataFrame(predictions[learner], index=adata.obs_names, columns=list(data.cell_types))
-    keys = np.array([record.key for record in data.records], dtype=object)
-    write_table(adata, key_added, table, kind=kind, record={"learner": learner, "use_rep": keys})
-    facts = {"learner": learner, "groupby": groupby, "targets": targets, "use_rep": keys, "random_state": random_state}
-    facts |= {"weights": weights or "", "cell_types": np.array(data.cell_types, dtype=object), "cc": cc[learner]}
-    facts |= {"folds": np.array([fold.name for fold in parts], dtype=object)}
-    facts |= {"scores": {str(name): scores[name].to_numpy() for name in scores.columns}}
+            predictions[name], kind = _predict(model, data, labels, parts, own, on_fold=lambda *_: bar.update(), **how)
+    truth = compositions(data.Y) if kind != data.kind else data.Y
+    slides = obs_column(adata, Key.obs.LIBRARY) if Key.obs.LIBRARY in adata.obs else labels
+    held_out = HeldOut(truth, data.measured, labels, slides, parts, data.cell_types, kind)
+    scores = {name: score_learner(held_out, name, predictions[name]) for name in learners}
+    table = join_scores(scores, learner)
+    warn_undefined(held_out, learner, scores[learner])
+    encoders = np.array([record.key for record in data.records], dtype=object)
+    for name in learners if keep_baselines else [learner]:
+        values = pd.DataFrame(predictions[name], index=adata.obs_names, columns=list(data.cell_types))
+        write_table(adata, keys[name], values, kind=kind, record={"learner": name, "use_rep": encoders})
+    facts: dict[str, Any] = {"learner": learner, "groupby": groupby, "targets": targets, "use_rep": encoders}
+    facts |= {"weights": weights or "", "random_state": random_state, **_facts(held_out, scores[learner], table)}
     kept = adata.uns.get(Key.uns.CROSS_VALIDATION, {})
     adata.uns[Key.uns.CROSS_VALIDATION] = {**kept, key_added: facts}
-    return scores
+    return table
+
+
+def _facts(held_out: HeldOut, scores: LearnerScores, table: pd.DataFrame) -> dict[str, Any]:
+    groups = list(groups_out(held_out.labels, held_out.folds))
+    return {
+        "cell_types": np.array(held_out.cell_types, dtype=object),
+        "cc": cc_by_fold(held_out, scores),
+        "folds": np.array([fold.name for fold in held_out.folds], dtype=object),
+        "group_cc": scores.cc,
+        "groups": np.array([group for _, group, _ in groups], dtype=object),
+        "group_folds": np.array([fold.name for fold, _, _ in groups], dtype=object),
+        "scores": {str(name): table[name].to_numpy() for name in table.columns},
+    }
 
 
 def _predict(
@@ -199,30 +234,3 @@ def _predict(
         own = None if neighbors is None else [among(ring, fold.test) for ring in neighbors]
         predicted[fold.test] = one.predict(data.X[fold.test], neighbors=own)
     return predicted, fitted[0].kind_
-
-
-def _scores(
-    truth: NDArray,
-    predictions: Mapping[str, NDArray],
-    folds: Sequence[tuple[str, NDArray, NDArray]],
-    measured: NDArray[np.bool_],
-    sizes: Mapping[str, tuple[int, int]],
-) -> tuple[pd.DataFrame, dict[str, NDArray]]:
-    rows, cc = [], {}
-    for name, predicted in predictions.items():
-        per_type = []
-        for fold, _, test in folds:
-            scored = test[measured[test]]
-            r = stats.pearson_per_type(truth[scored], predicted[scored])
-            l1 = stats.l1_per_type(truth[scored], predicted[scored])
-            defined = np.isfinite(r)
-            facts = {"fold": fold, "learner": name, "cc": float(r[defined].mean()) if defined.any() else np.nan}
-            facts |= {"n_defined": int(defined.sum()), "l1": float(np.nanmean(l1))}
-            rows.append({**facts, "n_train": sizes[fold][0], "n_test": sizes[fold][1]})
-            per_type.append(r)
-        cc[name] = np.stack(per_type)
-    table = pd.DataFrame(rows)
-    means = table.groupby("learner", sort=False)[["cc", "l1"]].mean().reset_index()
-    totals = table.groupby("learner", sort=False)[["n_defined", "n_train", "n_test"]].sum().reset_index(drop=True)
-    means = pd.concat([means, totals], axis=1).assign(fold=MEAN)
-    return pd.concat([table, means[table.columns]], ignore_index=True), cc
