@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all there is to know: each makes .venv on first use. `make help` lists the parts.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types docs unit format pictures paper clean
+.PHONY: help install demo test lint types docs unit format pictures paper reliability clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -27,6 +27,7 @@ help:
 	@echo "make format   let ruff mend what it can"
 	@echo "make pictures draw the pictures of README and docs anew"
 	@echo "make paper    run the source's experiments on real tissue; pages of docs/results"
+	@echo "make reliability  kills, full disks, flipped bits, bad inputs; the page docs/reliability.md"
 	@echo "make install  only make .venv"
 	@echo "make clean    remove what the others made, but not .venv"
 
@@ -69,6 +70,9 @@ pictures: $(STAMP)
 paper: $(STAMP)
 	@HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) -m paper.her2st --out docs/results
 	@HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) -m paper.run --config paper/configs/at_hand.toml
+
+reliability: $(STAMP)
+	@OMP_NUM_THREADS=1 HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) benchmarks/reliability.py --kills 100 --flips 1000
 
 clean:
 	@rm -rf demo_output docs/_build docs/api/generated build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -69,7 +69,7 @@ def rates(kind: str, width: float) -> dict[str, float]:
         for name, result in (("shuffled", plain), ("one", one), ("permutations", drawn), ("smooth", smooth)):
             found[name].append(float((result.p[TESTED] < ALPHA).mean()))
         found["local"].append(float((stats.local_morans_r(x, xy, LENGTH, LOCAL).p < ALPHA).mean()))
-        assert smooth.effective_n is not None  # noqa: S101  for the type checker
+        assert smooth.effective_n is not None  # for the type checker
         found["n"].append(float(np.median(smooth.effective_n[TESTED])))
         maps.append(plain)
     groups = [maps[i : i + 4] for i in range(0, SLIDES, 4)]

@@ -18,6 +18,7 @@ from histodecon._core import HistodeconError, HistodeconWarning, InputError
 from histodecon.encoders import Encoder
 from histodecon.pp._passes import Pass
 from histodecon.pp._run_passes import encode_finite, stream_shards, tiles_at_once
+from histodecon.pp._unreadable import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +92,7 @@ def encode_shard(
     values = [np.empty((len(plan.rows), one.dim), dtype=np.float32) for one in loaded]
     with _borrowed(picture, content) as image:
         tiles_of = stream_shards(replace(plan, picture=image), [0], streamed=tiles_at_once(loaded, batch_size))
-        for _, places, tiles in tiles_of:
+        for _, places, tiles in named(tiles_of, image, plan.centers, plan.box_px, [str(name) for name in names]):
             with _encoding, _overheard() as more:
                 for one, out in zip(loaded, values, strict=True):
                     out[places] = encode_finite(one, tiles, batch_size, names[places])
@@ -127,7 +128,7 @@ def _load(run: str, pickled: bytes) -> Encoder:
 def _unpickled(pickled: bytes) -> Encoder:
     """Read what the calling process wrote; it came the way that the code of tasks comes."""
     try:
-        encoder: Encoder = pickle.loads(pickled)
+        encoder: Encoder = pickle.loads(pickled)  # noqa: S301 it comes from the caller, as the task itself does
     except HistodeconError:
         raise
     except (ImportError, AttributeError) as error:
@@ -156,7 +157,7 @@ def _borrowed(picture: Picture, content: Any) -> Iterator[images.SlideImage]:
 
 
 def _open(picture: Picture, content: Any) -> images.SlideImage:
-    image = images.open_image(pickle.loads(content) if isinstance(content, bytes) else content)
+    image = images.open_image(pickle.loads(content) if isinstance(content, bytes) else content)  # noqa: S301 it comes from the caller, as the task itself does
     if image.digest() == picture.digest:
         return image
     image.close()

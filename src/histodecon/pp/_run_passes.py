@@ -13,6 +13,7 @@ from histodecon.encoders import Encoder
 from histodecon.pp._passes import SHARD, Pass
 from histodecon.pp._shard_cache import ShardCache
 from histodecon.pp._tile_stream import opened
+from histodecon.pp._unreadable import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +130,9 @@ def _encode_missing(
     if not shards:
         return
     streamed = tiles_at_once([loaded[i] for i in plan.of], batch_size)
-    for number, places, tiles in stream_shards(plan, shards, streamed=streamed):
+    tiles_of = stream_shards(plan, shards, streamed=streamed)
+    barcodes = [str(name) for name in names[plan.rows]]
+    for number, places, tiles in named(tiles_of, plan.picture, plan.centers, plan.box_px, barcodes):
         rows = plan.rows[places]
         for i in plan.of:
             if number in missing[i]:

@@ -33,6 +33,7 @@ from histodecon.images._placement import require_inside, require_tissue
 from histodecon.pp._resolution import resolve_mpp
 from histodecon.pp._tile_size import TileSize
 from histodecon.pp._tiling import TISSUE_THRESHOLD, Tiling, check_threshold, lay_tiles, tile_squares, write_tilings
+from histodecon.pp._unreadable import naming_unreadable
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -239,6 +240,8 @@ def _tile(
         factor = adata.uns.get(Key.uns.SPATIAL, {}).get(library, {}).get("scalefactors", {}).get("tissue_hires_scalef")
         hires = None if factor is None else float(factor)
         require_inside(image, centers, adata.obs_names[rows].to_numpy(), library=library, hires_factor=hires)
-        tiling = lay_tiles(image, source, rows, xy, library, scale, tile, threshold)
+        box_px = max(1, round(tile.native_px(scale[0]) * source.scale))
+        with naming_unreadable(image, centers, box_px, [str(name) for name in adata.obs_names[rows]]):
+            tiling = lay_tiles(image, source, rows, xy, library, scale, tile, threshold)
         require_tissue(image, centers, tiling.box_px, tiling.tissue, threshold, library=library, hires_factor=hires)
     return tiling

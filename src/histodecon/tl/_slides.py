@@ -160,7 +160,7 @@ def _check_positions(xy: np.ndarray, library: str, *, told_apart: bool) -> None:
         )
     if doubled:
         warnings.warn(
-            f"Slide {library!r}: {doubled} of {len(xy)} spots share a position with another; both count.",
+            f"[HD-BI-97] Slide {library!r}: {doubled} of {len(xy)} spots share a position with another; both count.",
             HistodeconWarning,
             stacklevel=4,
         )

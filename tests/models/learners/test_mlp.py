@@ -74,7 +74,7 @@ def test_every_network_says_what_happened() -> None:
 
 def test_few_rows_are_warned_about() -> None:
     X, Y, groups = task(20)
-    with pytest.warns(hd.HistodeconWarning, match="Only 20 rows"):
+    with pytest.warns(hd.HistodeconWarning, match=r"BI-71.*Only 20 rows"):
         get_learner("mlp").build(QUICK).fit(X, Y, groups, FitContext(device="cpu"))
 
 
