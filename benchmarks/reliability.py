@@ -12,7 +12,6 @@ import argparse
 import importlib.util
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
@@ -20,6 +19,8 @@ from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 FAULTS = "tests/faults"
@@ -35,13 +36,24 @@ def load(path: Path) -> ModuleType:
     return module
 
 
+class Only:
+    """Of the files that are collected, the tests that are wanted."""
+
+    def __init__(self, tests: set[str]) -> None:
+        self.tests = tests
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [one for one in items if one.nodeid.partition("[")[0] in self.tests or one.nodeid.startswith(FAULTS)]
+
+
 def run(tests: set[str], kills: int, flips: int) -> list[ET.Element]:
     """Outcome of every case of these tests and of all faults."""
-    environment = os.environ | {"HISTODECON_KILLS": str(kills), "HISTODECON_FLIPS": str(flips), "HF_HUB_OFFLINE": "1"}
+    os.environ |= {"HISTODECON_KILLS": str(kills), "HISTODECON_FLIPS": str(flips), "HF_HUB_OFFLINE": "1"}
+    os.chdir(ROOT)
+    files = sorted({test.partition("::")[0] for test in tests if not test.startswith(FAULTS)})
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "outcomes.xml")
-        arguments = ["-q", "-p", "no:cacheprovider", f"--junitxml={out}", *sorted(tests), FAULTS]
-        subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment, check=False)
+        pytest.main(["-q", "-p", "no:cacheprovider", f"--junitxml={out}", *files, FAULTS], plugins=[Only(tests)])
         return list(ET.parse(out).getroot().iter("testcase"))
 
 

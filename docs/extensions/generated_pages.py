@@ -103,6 +103,11 @@ def errors_page() -> str:
     return "\n".join(parts)
 
 
+def answered_page() -> str:
+    answered = tomllib.loads((DOCS / "answered.toml").read_text())
+    return "\n".join(f"**HD-{code}**\n: {entry['text'].strip()}\n" for code, entry in answered.items())
+
+
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:  # an unchanged page is not read again
@@ -114,6 +119,7 @@ def generate(app, config) -> None:
     pages = {
         "journey_table.md": journey_page(),
         "error_ids.md": errors_page(),
+        "answered.md": answered_page(),
         "encoders_table.md": encoders_page(),
         **api_pages(),
     }

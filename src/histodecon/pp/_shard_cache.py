@@ -13,6 +13,7 @@ import numpy as np
 from histodecon._core import FallbackWarning, ShardStore, StoreError, alone, locked, present
 from histodecon.encoders import Encoder
 from histodecon.pp._passes import SHARD, Pass
+from histodecon.pp._prune_shards import prune_shards
 
 RESUME = "{done} of {all} shards of {size} spots are finished and kept; the same call goes on from there."
 
@@ -118,7 +119,8 @@ def shard_cache(
 
     Yields
     ------
-    The cache. Afterwards the stores of the user's cache are removed if all went well; those of a named folder stay.
+    The cache. Afterwards the stores of the user's cache are removed if all went well; those of a named folder stay. Stores of the
+    user's cache that nobody touched for a month are removed before.
 
     Raises
     ------
@@ -158,7 +160,9 @@ def shard_cache(
 def _stores(
     folder: Path, passes: Sequence[Pass], loaded: Sequence[Encoder], *, every: bool
 ) -> dict[tuple[int, int], ShardStore]:
-    """Make a store for each pass and encoder; functions have one on request only."""
+    """Make a store for each pass and encoder; functions have one on request only. Old ones of the user's cache are removed."""
+    if not every:
+        prune_shards(folder)
     return {
         (at, i): plan.store(folder, position, loaded[i].dim)
         for at, plan in enumerate(passes)
