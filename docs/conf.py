@@ -83,7 +83,12 @@ intersphinx_mapping = reachable(
     }
 )
 # timm has documentation but no inventory; distributed is an extra
-nitpick_ignore_regex = [*unresolvable(intersphinx_mapping), (r"py:.*", r"(timm|distributed)\..*")]
+nitpick_ignore_regex = [
+    *unresolvable(intersphinx_mapping),
+    (r"py:.*", r"(timm|distributed|geopandas)\..*"),
+    # bases and arguments of what is documented that are not for users
+    (r"py:class", r"histodecon\.models\._(model_files\.ModelFiles|many_fits\.ManyFits)"),
+]
 suppress_warnings = ["config.cache"]  # typehints_formatter is a function, which cannot be pickled and need not be
 
 html_theme = "sphinx_book_theme"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
@@ -39,6 +40,38 @@ def test_learner_cards_are_frozen_and_complete(name: str) -> None:
     assert card.summary
     with pytest.raises(dataclasses.FrozenInstanceError):
         card.name = "other"
+
+
+@pytest.mark.parametrize("name", list(hd.models.list_learners().index))
+def test_no_parameter_of_a_learner_breaks_it(name: str) -> None:
+    card = hd.models.get_learner(name)
+    json.dumps(dict(card.defaults), allow_nan=False)
+    assert card.build().params == dict(card.defaults)
+    with pytest.raises(hd.InputError, match="BI-72"):
+        card.build({"nonsense": 1})
+    for key in card.defaults:
+        refused = 0
+        for value in (
+            None,
+            "nonsense",
+            -1,
+            0.5,
+            float("nan"),
+            float("inf"),
+            10**30,
+            True,
+            [],
+            ["nonsense"],
+            [[]],
+            {},
+            {"a": 1},
+        ):
+            try:
+                card.build({key: value})
+            except hd.InputError as error:
+                assert error.code in {"BI-72", "BI-51"}
+                refused += 1
+        assert refused >= 8, key
 
 
 @pytest.mark.parametrize("name", list(hd.tl.list_deconvolution_methods().index))

@@ -152,7 +152,9 @@ def test_types_without_variance_are_nan_and_named() -> None:
     table = adata.obsm["predicted_abundance"].set_axis(NAMES, axis=1)
     table.iloc[:49, 1] = 0.0
     write_table(adata, "predicted_abundance", table, kind="abundance")
-    with pytest.warns(hd.UndefinedMetricWarning, match="HD-BI-99.*slide/1: no variance in 1 of 3 \\('B/plasma cells'\\)"):
+    with pytest.warns(
+        hd.UndefinedMetricWarning, match="HD-BI-99.*slide/1: no variance in 1 of 3 \\('B/plasma cells'\\)"
+    ):
         hd.tl.colocalization(adata)
     found = adata.uns["colocalization"]
     assert np.isnan(found["libraries"]["slide_1"]["R"][1]).all()
@@ -168,7 +170,9 @@ def test_too_few_spots_are_nan_with_a_reason() -> None:
     assert "3 spots" in slide["reason"]
 
 
-@pytest.mark.parametrize(("length_um", "match"), [(10.0, "BI-92.*no more than the correlation"), (1e6, "BI-93.*tends to 0")])
+@pytest.mark.parametrize(
+    ("length_um", "match"), [(10.0, "BI-92.*no more than the correlation"), (1e6, "BI-93.*tends to 0")]
+)
 def test_a_length_that_does_not_fit_is_said(length_um: float, match: str) -> None:
     with pytest.warns(hd.HistodeconWarning, match=match):
         hd.tl.colocalization(build(), length_um=length_um)

@@ -38,6 +38,10 @@ def write(data: AnnData | SpatialData, path: str | os.PathLike[str], *, compress
     compression
         ``"gzip"`` or ``"lzf"`` for h5ad; zarr is always compressed.
 
+    Returns
+    -------
+    None.
+
     Raises
     ------
     InputError

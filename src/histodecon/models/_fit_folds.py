@@ -10,11 +10,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from histodecon._core import InputError, ResourceError, as_2d_float, require_client
 from histodecon.models._fit_at_once import fit_at_once
-from histodecon.models._fit_fold import Done, FoldData, Rows, Task, fit_fold
+from histodecon.models._fit_fold import Done, FoldData, Task, fit_fold
 from histodecon.models._fold_cache import FoldCache
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def fit_folds(
     encoders: Sequence[EncoderRecord] | None = None,
     cell_types: Sequence[str] | None = None,
     kind: str = "abundance",
-    weights: Callable[[Rows], ArrayLike] | None = None,
+    weights: Callable[[NDArray[np.intp]], ArrayLike] | None = None,
     neighbors: Sequence[csr_matrix] | None = None,
     n_jobs: int = 1,
     client: Client | None = None,
@@ -177,7 +177,7 @@ def _processes(n_jobs: int) -> int:
     return int(effective_n_jobs(int(n_jobs)))
 
 
-def _task(number: int, rows: ArrayLike, n_rows: int, weights: Callable[[Rows], ArrayLike] | None) -> Task:
+def _task(number: int, rows: ArrayLike, n_rows: int, weights: Callable[[NDArray[np.intp]], ArrayLike] | None) -> Task:
     numbers = np.asarray(rows)
     sound = numbers.ndim == 1 and len(numbers) and np.issubdtype(numbers.dtype, np.integer)
     if not sound or numbers.min() < 0 or numbers.max() >= n_rows or len(np.unique(numbers)) < len(numbers):

@@ -79,15 +79,36 @@ class LazySlideModel:
         return {name: values[:, k] for k, name in enumerate(self.model.cell_types_)}
 
     def get_transform(self) -> Callable[..., Any] | None:
-        """Return None: it sees no images."""
+        """Tell how images are prepared.
+
+        Returns
+        -------
+        None, for it sees no images.
+        """
         return None
 
     def to(self, device: Any) -> Self:
-        """Return itself: predictions are made on the CPU, whatever the device."""
+        """Stay where it is: predictions are made on the CPU.
+
+        Parameters
+        ----------
+        device
+            Any.
+
+        Returns
+        -------
+        The model itself.
+        """
         return self
 
     def try_compile(self, **compile_kws: Any) -> None:
-        """Do nothing: there is nothing to compile."""
+        """Do nothing: there is nothing to compile.
+
+        Parameters
+        ----------
+        **compile_kws
+            Any.
+        """
 
 
 def _as_trained() -> AbstractContextManager[Any]:

@@ -64,7 +64,7 @@ class Learner(ABC):
 
     @property
     def n_rings(self) -> int:
-        """Rings of neighbors that are read: X then holds the embedding and the mean embedding of each ring, side by side."""
+        """Rings of neighbors that are read; X then holds the embedding and the mean embedding of each ring, side by side."""
         return 0
 
     def float_of(self, name: str) -> str:

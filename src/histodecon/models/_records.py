@@ -99,7 +99,17 @@ def _text(value: Any) -> str | None:
 
 
 def recipe_entries(recipe: Any) -> dict[str, Any]:
-    """Read the text of a recipe, which others may have written: from name to value as text."""
+    """Read the text of a recipe, which others may have written.
+
+    Parameters
+    ----------
+    recipe
+        JSON, or anything else.
+
+    Returns
+    -------
+    From name to value as text; empty where it is no recipe.
+    """
     try:
         return {
             str(key): value if isinstance(value, str) else json.dumps(value)

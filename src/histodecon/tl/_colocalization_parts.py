@@ -204,7 +204,9 @@ def warn_results(results: Mapping[str, stats.MoranResult], names: pd.Index) -> N
             odd.append(f"{library}: the mean weight between two spots is {share:.2f}, so R tends to 0 for all pairs")
     if undefined:
         text = "; ".join(undefined[:5]) + (f"; and {len(undefined) - 5} more" if len(undefined) > 5 else "")
-        warnings.warn(f"[HD-BI-99] Moran's R or its p is undefined (NaN): {text}.", UndefinedMetricWarning, stacklevel=3)
+        warnings.warn(
+            f"[HD-BI-99] Moran's R or its p is undefined (NaN): {text}.", UndefinedMetricWarning, stacklevel=3
+        )
     if odd:
         length = next(iter(results.values())).length
         code = "[HD-BI-92]" if "effective neighbors" in odd[0] else "[HD-BI-93]"

@@ -49,7 +49,7 @@ class EnsembleLearner(Learner):
 
     @property
     def n_rings(self) -> int:
-        """Rings of neighbors that are read: the most of any member."""
+        """Rings of neighbors that are read, the most of any member."""
         return max(copies[0].n_rings for copies in self.members_.values())
 
     def _labeled(self) -> Iterator[tuple[str, Learner]]:
@@ -119,8 +119,8 @@ class EnsembleLearner(Learner):
 
 CARD = LearnerCard(
     name="ensemble",
-    summary="The mean of several learners and seeds; by default of ridge, the network, and the network with neighbors.",
+    summary="The mean of several learners and seeds; by default of the network and the network with neighbors.",
     cls=EnsembleLearner,
-    defaults={"members": ["ridge", "mlp", "context"], "n_seeds": 1, "params": {}},
+    defaults={"members": ["mlp", "context"], "n_seeds": 1, "params": {}},
     citation="Hansen and Salamon 1990, doi:10.1109/34.58871",
 )

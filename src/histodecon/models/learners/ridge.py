@@ -34,7 +34,7 @@ class RidgeLearner(Learner):
         """Refuse strengths below 0."""
         strength = self.params["strength"]
         number = isinstance(strength, (int, float, np.number)) and not isinstance(strength, bool)
-        if strength is not None and not (number and np.isfinite(strength) and strength > 0):
+        if strength is not None and not (number and 0 < strength < np.inf):
             msg = f"strength must be a positive number or None, got {strength!r}"
             raise InputError(msg, fix="`None` lets held-in rows choose", code="BI-72")
 
