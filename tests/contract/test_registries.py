@@ -42,6 +42,15 @@ def test_learner_cards_are_frozen_and_complete(name: str) -> None:
         card.name = "other"
 
 
+def _code_of_refusal(card: hd.models.LearnerCard, params: dict) -> str:
+    """Code of the error that refuses parameters; empty where they are taken."""
+    try:
+        card.build(params)
+    except hd.InputError as error:
+        return error.code
+    return ""
+
+
 @pytest.mark.parametrize("name", list(hd.models.list_learners().index))
 def test_no_parameter_of_a_learner_breaks_it(name: str) -> None:
     card = hd.models.get_learner(name)
@@ -66,11 +75,9 @@ def test_no_parameter_of_a_learner_breaks_it(name: str) -> None:
             {},
             {"a": 1},
         ):
-            try:
-                card.build({key: value})
-            except hd.InputError as error:
-                assert error.code in {"BI-72", "BI-51"}
-                refused += 1
+            code = _code_of_refusal(card, {key: value})
+            assert code in {"", "BI-72", "BI-51"}
+            refused += bool(code)
         assert refused >= 8, key
 
 
