@@ -125,3 +125,72 @@ def test_the_adata_is_unchanged_and_nothing_is_said(adata: ad.AnnData) -> None:
         warnings.simplefilter("error")
         hd.pl.evaluation(adata, ["abundance_evaluation", "ridge_scores"], show=False).figure.canvas.draw()
     assert state_of(adata) == before
+
+
+@pytest.fixture
+def patients() -> ad.AnnData:
+    """Seven patients and two predictions, scored with intervals."""
+    rng = np.random.default_rng(1)
+    obs = pd.DataFrame({"patient": np.repeat([f"P{i}" for i in range(7)], 25)}, index=[f"s{i}" for i in range(175)])
+    adata = ad.AnnData(np.zeros((175, 1), dtype=np.float32), obs=obs)
+    truth = rng.gamma(1, size=(175, 3))
+    for key, scale in (("cell_abundance", 0.0), ("predicted_abundance", 0.5), ("ridge", 1.5)):
+        table = pd.DataFrame(truth + scale * rng.gamma(1, size=truth.shape), index=adata.obs_names, columns=NAMES)
+        write_table(adata, key, table, kind="abundance")
+    how = {"groupby": "patient", "intervals": "bootstrap", "n_boot": 100, "level": 0.9}
+    hd.tl.evaluate(adata, **how)
+    hd.tl.evaluate(adata, **how, predicted="ridge", key_added="ridge_scores")
+    hd.tl.evaluate(adata, intervals="bootstrap", n_boot=100, key_added="pooled")
+    return adata
+
+
+def record_of(adata: ad.AnnData, key: str) -> pd.DataFrame:
+    return pd.DataFrame(dict(adata.uns[key]["scores"])).set_index(["group", "cell_type"])
+
+
+def bounds_of(ax: plt.Axes, bars: int = 0) -> np.ndarray:
+    """Ends of the lines of one series, top to bottom."""
+    from matplotlib.container import ErrorbarContainer
+
+    found = [one for one in ax.containers if isinstance(one, ErrorbarContainer)][bars]
+    return np.array([segment[:, 0] for segment in found.lines[2][0].get_segments()])
+
+
+def test_lines_are_the_interval_over_groups_else_over_spots(patients: ad.AnnData) -> None:
+    ax = hd.pl.evaluation(patients, show=False)
+    scores = record_of(patients, "abundance_evaluation").loc["mean"].loc[names_of(ax)]
+    np.testing.assert_allclose(bounds_of(ax), scores[["cc_groups_low", "cc_groups_high"]])
+    assert ax.get_xlabel().endswith("lines: 90% interval over groups (patient)")
+    ax = hd.pl.evaluation(patients, "pooled", metric="l1_shares", show=False)
+    scores = record_of(patients, "pooled").loc["all"].loc[names_of(ax)]
+    np.testing.assert_allclose(bounds_of(ax), scores[["l1_shares_spots_low", "l1_shares_spots_high"]])
+    assert ax.get_xlabel().endswith("lines: 95% interval over spots")
+
+
+def test_one_bar_a_patient_as_in_the_figures_of_the_source(patients: ad.AnnData) -> None:
+    keys = {"ours": "abundance_evaluation", "ridge": "ridge_scores"}
+    ax = hd.pl.evaluation(patients, keys, by="group", metric="l1", show=False)
+    assert names_of(ax) == [f"P{i}" for i in range(7)]
+    bars = [one for one in ax.containers if hasattr(one, "patches")]
+    for series, (place, key) in zip(bars, enumerate(keys.values()), strict=True):
+        scores = record_of(patients, key).xs("mean", level="cell_type").loc[names_of(ax)]
+        assert [bar.get_width() for bar in series] == pytest.approx(list(scores["l1"]))
+        np.testing.assert_allclose(bounds_of(ax, place), scores[["l1_spots_low", "l1_spots_high"]])
+
+
+def test_patients_over_chosen_types_have_no_interval(patients: ad.AnnData) -> None:
+    from matplotlib.container import ErrorbarContainer
+
+    for metric, total in (("cc", np.mean), ("l1_shares", np.sum)):
+        ax = hd.pl.evaluation(patients, by="group", metric=metric, cell_types=["A", "C"], show=False)
+        scores = record_of(patients, "abundance_evaluation")[metric]
+        expected = [total([scores[name, "A"], scores[name, "C"]]) for name in names_of(ax)]
+        assert [bar.get_width() for bar in ax.containers[0]] == pytest.approx(expected)
+        assert not any(isinstance(one, ErrorbarContainer) for one in ax.containers)
+
+
+def test_groups_need_scores_within_groups(patients: ad.AnnData) -> None:
+    with pytest.raises(hd.InputError, match=r"'pooled'.*not taken within groups.*groupby=\"patient\""):
+        hd.pl.evaluation(patients, "pooled", by="group")
+    with pytest.raises(hd.InputError, match="Unknown by 'slide'"):
+        hd.pl.evaluation(patients, by="slide")  # type: ignore[arg-type]

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from histodecon._core import InputError, Key, MissingKeyError, doc, first_names, table_of
-from histodecon.pl._figure import SERIES, TABLE_LABELS, choose, finish, plain
+from histodecon._core import Key, MissingKeyError, doc, first_names, table_of
+from histodecon.pl._evaluation_series import METRICS, read_series
+from histodecon.pl._figure import SERIES, TABLE_LABELS, finish, plain
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-MEAN = "mean"
-METRICS = {
-    "cc": "CC (Pearson over spots)",
-    "spearman": "Spearman correlation",
-    "l1": "L1, mean |error|",
-    "rmse": "RMSE",
-    "jsd": "Jensen-Shannon divergence, bits",
-}
 _IN_UNITS = {"l1", "rmse"}
+_HIGHER = {"cc", "spearman"}
 
 
 @doc
@@ -33,16 +27,18 @@ def evaluation(
     keys: str | Sequence[str] | Mapping[str, str] = Key.uns.EVALUATION,
     *,
     metric: str = "cc",
+    by: Literal["cell_type", "group"] = "cell_type",
     cell_types: str | Sequence[str] | None = None,
     table_key: str = Key.element.TABLE,
     ax: Axes | None = None,
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> Axes | None:
-    """Draw the scores of ``tl.evaluate`` as bars, one a cell type, several evaluations side by side.
+    """Draw the scores of ``tl.evaluate`` as bars, one a cell type or one a patient, several evaluations side by side.
 
-    Types are sorted by the first evaluation. A dashed line is the mean over types. Where scores were taken within groups, a
-    bar is the mean over groups and each dot one group. A score without a value says so instead of showing 0.
+    Types are sorted by the first evaluation. A dashed line is the mean over the bars. Where scores were taken within groups, a
+    bar is the mean over groups and each dot one group. A score without a value says so instead of showing 0. Intervals of
+    ``tl.evaluate(intervals="bootstrap")`` are drawn as lines: over groups where there are enough of them, else over spots.
 
     Parameters
     ----------
@@ -50,9 +46,12 @@ def evaluation(
     keys
         Name or names in ``uns`` under which ``tl.evaluate`` stored scores, or a dict from label to name.
     metric
-        ``"cc"``, ``"spearman"``, ``"l1"``, ``"rmse"`` or ``"jsd"``.
+        ``"cc"``, ``"spearman"``, ``"l1"``, ``"l1_shares"``, ``"rmse"`` or ``"jsd"``.
+    by
+        ``"cell_type"``, or ``"group"``: one bar a group of ``tl.evaluate(groupby=...)``, its mean over cell types (of
+        ``"l1_shares"`` their sum).
     cell_types
-        Names; by default all.
+        Names; by default all. By group, the mean is over these, and has no interval.
     %(table_key)s
     %(ax)s
     %(show)s
@@ -67,7 +66,7 @@ def evaluation(
     MissingKeyError
         An evaluation is absent.
     InputError
-        A metric or cell type is unknown.
+        A metric or cell type is unknown, or scores were not taken within groups.
 
     Examples
     --------
@@ -82,10 +81,11 @@ def evaluation(
     import matplotlib.pyplot as plt
 
     adata = table_of(data, table_key)
-    series = _read_series(adata, keys, metric)
-    names = choose(cell_types, list(dict.fromkeys(name for one in series.values() for name in one.index)), "cell type")
-    first = next(iter(series.values()))["bar"].reindex(names)
-    names = list(first.sort_values(ascending=metric not in {"cc", "spearman"}, kind="stable").index)
+    series, lines = read_series(adata, _labels(adata, keys), metric, by, cell_types)
+    first = next(iter(series.values()))["bar"]
+    names = list(first.index)
+    if by == "cell_type":
+        names = list(first.sort_values(ascending=metric not in _HIGHER, kind="stable").index)
     owns = ax is None
     if ax is None:
         size = (6.5, 1.3 + len(names) * max(0.3, 0.2 * len(series)))
@@ -97,7 +97,7 @@ def evaluation(
     ax.set_yticks(range(len(names)), [plain(name, 34) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.axvline(0, color="0.3", linewidth=0.8)
-    ax.set_xlabel(_axis_label(adata, keys, metric))
+    ax.set_xlabel("\n".join([_axis_label(adata, keys, metric), *lines]))
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, fontsize=9, ncols=min(len(series), 3))
     return None if finish(ax.figure, show=show, save=save, owns=owns) else ax
@@ -109,6 +109,11 @@ def _draw_series(ax: Axes, one: pd.DataFrame, at: np.ndarray, thick: float, colo
     defined = int(np.isfinite(bars).sum())
     of = "" if defined == len(bars) else f" of {defined} types"
     ax.barh(at, np.nan_to_num(bars), height=thick, color=color, label=f"{label}: mean{of} {mean:.2f}")
+    low, high = one["low"].to_numpy(dtype=float), one["high"].to_numpy(dtype=float)
+    known = np.isfinite(bars) & np.isfinite(low) & np.isfinite(high)
+    if known.any():
+        reach = np.abs(np.stack([bars - low, high - bars]))[:, known]
+        ax.errorbar(bars[known], at[known], xerr=reach, fmt="none", ecolor="0.15", elinewidth=1.1, capsize=0)
     if np.isfinite(mean):
         ax.axvline(mean, color=color, linestyle="--", linewidth=1.2, zorder=0)
     for position, dots in zip(at, one["dots"], strict=True):
@@ -116,25 +121,6 @@ def _draw_series(ax: Axes, one: pd.DataFrame, at: np.ndarray, thick: float, colo
             ax.plot(dots, np.full(len(dots), position), "o", color="0.15", markersize=2.8, alpha=0.8, linestyle="none")
     for position in at[~np.isfinite(bars)]:
         ax.text(0, position, " undefined", va="center", fontsize=7, color="0.4")
-
-
-def _read_series(adata: AnnData, keys: str | Sequence[str] | Mapping[str, str], metric: str) -> dict[str, pd.DataFrame]:
-    """From label to a table with the bar and the dots of each cell type."""
-    if metric not in METRICS:
-        msg = f"Unknown metric {metric!r}"
-        raise InputError(msg, where=f"known: {first_names(METRICS, 8)}", fix='use `metric="cc"`', code="BI-104")
-    series = {}
-    for label, key in _labels(adata, keys).items():
-        record = adata.uns[key]
-        if metric not in record["scores"]:
-            msg = f"uns[{key!r}] has no {metric!r}"
-            where = f"{record['kind']}s have: {first_names([name for name in METRICS if name in record['scores']], 8)}"
-            raise InputError(msg, where=where, fix='use `metric="cc"`', code="BI-104")
-        scores = pd.DataFrame({name: np.asarray(record["scores"][name]) for name in ("group", "cell_type", metric)})
-        scores = scores[(scores["cell_type"] != MEAN) & (scores["group"] != MEAN)]
-        by_type = scores.groupby("cell_type", sort=False)[metric]
-        series[label] = pd.DataFrame({"bar": by_type.mean(), "dots": by_type.apply(np.asarray)})
-    return series
 
 
 def _labels(adata: AnnData, keys: str | Sequence[str] | Mapping[str, str]) -> dict[str, str]:
