@@ -100,10 +100,10 @@ def test_without_difference_there_are_two_panels(adata: ad.AnnData) -> None:
 
 def test_missing_and_constant_values_say_so(adata: ad.AnnData) -> None:
     adata.obsm["predicted_abundance"].iloc[:, 0] = np.nan
-    adata.obsm["cell_abundance"].iloc[:, 1] = 0.0
+    adata.obsm["cell_abundance"].iloc[:, 1] = 2.0
     axes = hd.pl.abundance(adata, NAMES[:2], library_id="one", show=False)
     assert "no values here" in texts(axes[0, 1])
-    assert "0 in every spot" in texts(axes[1, 0])
+    assert "2 in every spot" in texts(axes[1, 0])
     assert axes[0, 1].get_title() == "predicted   CC undefined"
     axes[0, 0].figure.canvas.draw()
 

@@ -82,6 +82,8 @@ def renamed(adata: ad.AnnData) -> None:
 
 def emptied(adata: ad.AnnData) -> None:
     adata.obsm["two"] *= 0.0
+    record = adata.uns["histodecon"]["tables"]["two"]  # as it was before rows had digests, which would speak first
+    adata.uns["histodecon"]["tables"]["two"] = {name: record[name] for name in ("kind", "unit", "names", "columns")}
 
 
 def apart(adata: ad.AnnData) -> None:

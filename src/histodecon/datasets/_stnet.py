@@ -49,7 +49,7 @@ def stnet(path: str | os.PathLike[str], *, sections: str | Sequence[str] | None 
     Returns
     -------
     SpatialData as :func:`histodecon.io.read_st` makes it, with all sections in one table; ``obs["patient"]`` is such as
-    ``"BC23287"``, ``obs["subtype"]`` that of ``metadata.csv`` where there is one. Barcodes are ``10x14``, and
+    ``"BC23287"``, the column ``subtype`` of ``obs`` is that of ``metadata.csv`` where there is one. Barcodes are ``10x14``, and
     ``10x14-BC23287_C1`` when there are several sections. There are no cell-type proportions: see
     :func:`histodecon.tl.deconvolve` and :func:`histodecon.tl.set_targets`.
 
