@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,13 @@ class ComparedTables:
 
 
 def compare_tables(
-    adata: AnnData, truth: str, predicted: str, baseline: str | None, groupby: str | None
+    adata: AnnData,
+    truth: str,
+    predicted: str,
+    baseline: str | None = None,
+    *,
+    groupby: str | None = None,
+    cell_types: Sequence[str] | None = None,
 ) -> ComparedTables:
     """Read tables and match them by name.
 
@@ -89,6 +96,8 @@ def compare_tables(
         Keys of ``obsm``.
     groupby
         Column of ``obs``, or None for one group.
+    cell_types
+        Names to compare, or None for all, which must then be the same in all tables.
 
     Returns
     -------
@@ -113,8 +122,10 @@ def compare_tables(
     keys = [truth, predicted] if baseline is None else [truth, predicted, baseline]
     tables = [read_table(adata, key) for key in keys]
     for key, table in zip(keys[1:], tables[1:], strict=True):
-        _check_pair(adata, truth, tables[0], key, table)
-    names = list(tables[0].columns)
+        if cell_types is None:
+            _check_names(truth, tables[0], key, table)
+        _check_kinds(adata, truth, key)
+    names = list(tables[0].columns) if cell_types is None else _chosen(cell_types, dict(zip(keys, tables, strict=True)))
     labels = np.full(adata.n_obs, ALL, dtype=object) if groupby is None else obs_column(adata, groupby)
     arrays = [table[names].to_numpy(dtype=np.float64) for table in tables]
     known = np.logical_and.reduce([np.isfinite(values) for values in arrays])
@@ -133,19 +144,36 @@ def compare_tables(
     return ComparedTables(tuple(names), table_kind(adata, truth), arrays[0], arrays[1], third, keep, labels)
 
 
-def _check_pair(adata: AnnData, truth: str, t: pd.DataFrame, predicted: str, p: pd.DataFrame) -> None:
+def _check_names(truth: str, t: pd.DataFrame, predicted: str, p: pd.DataFrame) -> None:
     missing, extra = t.columns.difference(p.columns), p.columns.difference(t.columns)
-    if len(missing) or len(extra):
-        msg = f"obsm[{truth!r}] and obsm[{predicted!r}] do not name the same cell types"
-        shared = len(t.columns) - len(missing)
-        lists = f"only in {truth}: {first_names(missing)}; only in {predicted}: {first_names(extra)}; {shared} in both"
-        fix = (
-            f"rename the columns of one, bring both to coarser types with `histodecon.tl.aggregate_types`, or score what they "
-            f"share: `adata.obsm[{truth!r}] = adata.obsm[{truth!r}][names]`, and the other alike"
-        )
-        raise AlignmentError(
-            msg, where=lists, why="columns are matched by name, never by position", fix=fix, code="BI-64"
-        )
+    if not len(missing) and not len(extra):
+        return
+    shared = [name for name in t.columns if name in p]
+    lists = (
+        f"only in {truth}: {first_names(missing)}; only in {predicted}: {first_names(extra)}; in both: {len(shared)}"
+    )
+    fix = "rename the columns of one, or bring both to coarser types with `histodecon.tl.aggregate_types`"
+    fix += f"; or score what they share, `cell_types={shared[:3]}`" if shared else ""
+    msg = f"obsm[{truth!r}] and obsm[{predicted!r}] do not name the same cell types"
+    why = "columns are matched by name, never by position"
+    raise AlignmentError(msg, where=lists, why=why, fix=fix, code="BI-64")
+
+
+def _chosen(cell_types: Sequence[str], tables: dict[str, pd.DataFrame]) -> list[str]:
+    names = [cell_types] if isinstance(cell_types, str) else [str(name) for name in cell_types]
+    lacking = {key: [name for name in names if name not in table] for key, table in tables.items()}
+    lists = [f"not in {key}: {first_names(absent)}" for key, absent in lacking.items() if absent]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if lists or twice or not names:
+        msg = "cell_types are names of columns of all tables, each once"
+        where = "; ".join(lists) or (f"twice: {first_names(twice)}" if twice else "none were named")
+        first = next(iter(tables))
+        fix = f"{first} has {first_names(tables[first].columns, 8)}"
+        raise AlignmentError(msg, where=where, fix=fix, code="BI-64")
+    return names
+
+
+def _check_kinds(adata: AnnData, truth: str, predicted: str) -> None:
     kinds = table_kind(adata, truth), table_kind(adata, predicted)
     if kinds[0] != kinds[1]:
         msg = f"obsm[{truth!r}] holds {kinds[0]}s and obsm[{predicted!r}] {kinds[1]}s"

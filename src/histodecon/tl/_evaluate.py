@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -40,6 +40,7 @@ def evaluate(
     truth: str = Key.obsm.TARGETS,
     predicted: str = Key.obsm.PREDICTED,
     groupby: str | None = None,
+    cell_types: Sequence[str] | None = None,
     baseline: str | None = None,
     intervals: Literal["bootstrap"] | None = None,
     blocks: str | None = None,
@@ -63,6 +64,9 @@ def evaluate(
     groupby
         Column of ``obs``: scores within each group and their mean over groups. ``"patient"`` or ``"library_id"`` gives
         the scores of each patient or slide; by default all spots are pooled.
+    cell_types
+        Names to score, such as those that two datasets share; by default all, which must be the same in all tables.
+        ``l1_shares`` is then of proportions among these.
     baseline
         Key of ``obsm`` with another prediction, such as that of ridge, to compare with.
     intervals
@@ -96,7 +100,7 @@ def evaluate(
     MissingKeyError
         A table or a column is absent.
     AlignmentError
-        The tables do not name the same cell types.
+        The tables do not name the same cell types, or lack one of ``cell_types``.
     InputError
         One table holds abundances and another proportions, no spot is in all, or an option is out of range.
 
@@ -139,7 +143,7 @@ def evaluate(
     require_spots(adata)
     require_safe_key(key_added, "key_added")
     how = _resampling(adata, intervals, blocks, n_boot, level, random_state)
-    tables = compare_tables(adata, truth, predicted, baseline, groupby)
+    tables = compare_tables(adata, truth, predicted, baseline, groupby=groupby, cell_types=cell_types)
     own = [tables.rows(group) for group in tables.groups]
     scored = {
         group: scores_of(tables.truth[rows], tables.predicted[rows], tables.names, tables.kind)
