@@ -70,9 +70,9 @@ def verify(data: AnnData | SpatialData | str | os.PathLike[str], *, table_key: s
     >>> adata = hd.datasets.toy_slide()["table"]
     >>> hd.tl.set_targets(adata, "true_abundance")
     >>> hd.verify(adata).index.tolist()
-    ['cell_abundance']
+    ['true_abundance', 'cell_abundance']
     >>> hd.verify(adata[::-2]).index.tolist()
-    ['cell_abundance']
+    ['true_abundance', 'cell_abundance']
     """
     if not isinstance(data, str | os.PathLike):
         return _verify_table(table_of(data, table_key))
