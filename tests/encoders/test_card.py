@@ -48,6 +48,7 @@ CHANGED = {
     "commercial": True,
     "citation": "Someone 2020",
     "summary": "A net.",
+    "orientations": 8,
 }
 OF_THE_RECIPE = {
     "loader",
@@ -62,6 +63,7 @@ OF_THE_RECIPE = {
     "weights_sha256",
     "prefix",
     "dtype",
+    "orientations",
 }
 
 
@@ -103,6 +105,13 @@ def test_sizes():
     card = replace(CARD, tile_px=256, mpp=0.5, resize_px=256)
     assert (card.tile_um, card.recipe()["resize_px"]) == (128.0, 256)
     assert "resize_px" not in CARD.recipe()
+
+
+def test_one_orientation_is_how_it_always_was():
+    assert replace(CARD, orientations=1) == CARD
+    assert "orientations" not in CARD.recipe()
+    with pytest.raises(InputError, match="8 orientations"):
+        replace(CARD, orientations=4)
 
 
 def test_revision_is_the_recipe_of_a_function():

@@ -106,6 +106,7 @@ def embed(
     batch_size: Annotated[int | None, typer.Option(help="Tiles at once; by default found by trying.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    orientations: Annotated[int, typer.Option(help="8: mean over the eight orientations of a tile.")] = 1,
     cache_dir: Annotated[Path | None, typer.Option(help="Where finished parts are kept until the end.")] = None,
     *,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Compute again what is there.")] = False,
@@ -124,6 +125,7 @@ def embed(
         batch_size=batch_size,
         device=device,
         precision=precision,
+        orientations=orientations,  # type: ignore[arg-type]
         cache_dir=cache_dir,
         overwrite=overwrite,
         show_progress_bar=show_progress(quiet=quiet, as_json=as_json),

@@ -34,7 +34,8 @@ _RECIPE = {
     "callable": ("loader", "revision", "input_px", "interpolation", "dtype"),
 }
 _CHOICES = {"loader": LOADERS, "interpolation": INTERPOLATIONS, "pooling": POOLINGS, "dtype": DTYPES}
-_WHERE_GIVEN = ("resize_px", "prefix")  # younger than the first fingerprints, which must stay
+_WHERE_GIVEN = ("resize_px", "prefix", "orientations")  # younger than the first fingerprints, which must stay
+ORIENTATIONS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,9 @@ class EncoderCard:
         ``mpp`` where both are given.
     dtype
         What it is computed in: ``"float32"``, ``"bfloat16"`` or ``"float16"``. Loading sets it.
+    orientations
+        8: the embedding is the mean over the eight orientations of a tile (four turns, each also mirrored), which tissue does
+        not tell apart; eight times the cost. None: the tile as it lies. Loading sets it.
     safe_dtypes
         Half precisions in which its embeddings may be computed; the first one is used on a GPU.
     repo
@@ -130,6 +134,7 @@ class EncoderCard:
     mpp: float | None = None
     tile_um: float | None = None
     dtype: str = "float32"
+    orientations: int | None = None
     safe_dtypes: tuple[str, ...] = ()
     repo: str | None = None
     revision: str | None = None
@@ -155,6 +160,8 @@ class EncoderCard:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.resize_px == self.input_px:
             object.__setattr__(self, "resize_px", None)
+        if self.orientations == 1:
+            object.__setattr__(self, "orientations", None)
         if self.tile_px and self.mpp:
             object.__setattr__(self, "tile_um", self.tile_px * float(self.mpp))
         self._check()
@@ -222,6 +229,8 @@ def _wrong_sizes(card: EncoderCard) -> Iterator[tuple[str, str]]:
             yield field, "use a whole number above 0"
     if card.resize_px is not None and card.resize_px < card.input_px:
         yield "resize_px", f"the center of {card.input_px} px is cut out of it: use a larger number"
+    if card.orientations not in (None, ORIENTATIONS):
+        yield "orientations", f"a tile has {ORIENTATIONS} orientations: use 1 or {ORIENTATIONS}"
     if card.mpp is not None and card.mpp <= 0:
         yield "mpp", "use a number above 0"
 

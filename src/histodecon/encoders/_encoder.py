@@ -129,6 +129,14 @@ class Encoder:
             msg = f"Encoder {self.name!r} reads uint8 tiles of shape (n, side, side, 3)"
             fix = "cut them with `histodecon.images.iter_tiles(...)`"
             raise ImageError(msg, where=f"dtype {tiles.dtype}, shape {tiles.shape}", fix=fix, code="BI-49")
+        if self.card.orientations is None:
+            return self._encode(tiles, batch_size)
+        total = np.zeros((len(tiles), self.dim), dtype=np.float64)
+        for turned in orientations(tiles):
+            total += self._encode(turned, batch_size)
+        return np.asarray(total / self.card.orientations, dtype=np.float32)
+
+    def _encode(self, tiles: NDArray[np.uint8], batch_size: int | None) -> NDArray[np.float32]:
         values = np.empty((len(tiles), self.dim), dtype=np.float32)
         for start, answer in self._answers(tiles, batch_size):
             with np.errstate(all="ignore"):  # numbers too large for float32 are found by who knows their names
@@ -201,6 +209,24 @@ class Encoder:
         rim = round((self.resize_px - self.input_px) / 2)  # as torchvision rounds where it is odd
         tiles = tiles[:, rim : rim + self.input_px, rim : rim + self.input_px]
         return tiles.copy() if self.network is None else _as_torch_wants(tiles)  # a function may write into its tiles
+
+
+def orientations(tiles: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Yield tiles in their eight orientations: four turns, each as it is and mirrored.
+
+    Parameters
+    ----------
+    tiles
+        Shape (n, side, side, 3).
+
+    Yields
+    ------
+    Views of the same shape; the first is as they are.
+    """
+    for quarter in range(4):
+        turned = np.rot90(tiles, quarter, axes=(1, 2))
+        yield turned
+        yield turned[:, :, ::-1]
 
 
 def _as_torch_wants(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ def load_encoder(
     weights: str | os.PathLike[str] | None = None,
     device: str | torch.device = "auto",
     precision: str = "auto",
+    orientations: int = 1,
 ) -> Encoder:
     """Load an encoder: its function or its network with weights, ready to encode tiles.
 
@@ -47,6 +49,9 @@ def load_encoder(
         What a network is computed in: ``"float32"``, or ``"bfloat16"`` or ``"float16"`` where its card allows it
         (``safe_dtypes``); it is part of the fingerprint, and the embedding is float32 always. ``"auto"``: on CUDA the first
         of ``safe_dtypes``, float32 where there is none and on other devices.
+    orientations
+        8: the embedding is the mean over the eight orientations of a tile (four turns, each also mirrored), at eight times the
+        cost; it is part of the fingerprint. 1: the tile as it lies.
 
     Returns
     -------
@@ -55,7 +60,8 @@ def load_encoder(
     Raises
     ------
     InputError
-        The name is unknown, or the function does not answer with one row for each tile.
+        The name is unknown, the function does not answer with one row for each tile, or an encoder that is loaded has other
+        orientations.
     MissingKeyError
         There is no such weight file.
     UnsafeFileError
@@ -76,6 +82,10 @@ def load_encoder(
     (2, 119)
     """
     if isinstance(encoder, Encoder):
+        if orientations not in (1, encoder.card.orientations):
+            msg = f"Encoder {encoder.name!r} is loaded, and encodes tiles as they lie"
+            fix = f"load it so: `load_encoder(..., orientations={orientations})`"
+            raise InputError(msg, where=f"`orientations={orientations!r}`", fix=fix, code="BI-51")
         return encoder
     function: Callable[[NDArray[np.uint8]], Any] | None = None
     if isinstance(encoder, (str, EncoderCard)):
@@ -86,6 +96,8 @@ def load_encoder(
         msg = f"A {type(encoder).__name__} is not an encoder"
         fix = "hand in a name (`encoders.list_encoders()`), an `EncoderCard` or a function"
         raise InputError(msg, fix=fix, code="BI-51")
+    if orientations != 1:
+        card = replace(card, orientations=orientations)
     if card.loader in NETWORKS:
         place = resolve_device(device)
         remake = partial(_load_again, weights=_absolute(card, weights), device=device)

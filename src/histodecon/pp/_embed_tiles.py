@@ -63,6 +63,7 @@ def embed_tiles(
     batch_size: int | None = None,
     device: str = "auto",
     precision: str = "auto",
+    orientations: Literal[1, 8] = 1,
     field_of_view: Literal["tile", "encoder"] = "tile",
     cache_dir: str | os.PathLike[str] | bool | None = None,
     client: Client | None = None,
@@ -97,6 +98,9 @@ def embed_tiles(
     precision
         What networks compute in: ``"float32"``, or ``"bfloat16"`` or ``"float16"`` where their cards allow it, see
         :func:`histodecon.encoders.load_encoder`. It is part of the recipe; the embedding is float32 always.
+    orientations
+        8: the embedding of a tile is the mean over its eight orientations (four turns, each also mirrored), which tissue does
+        not tell apart, at eight times the cost. It is part of the recipe: a model refuses embeddings made the other way.
     field_of_view
         ``"tile"``: every encoder sees the tile that :func:`histodecon.pp.tile_spots` laid out. ``"encoder"``: each sees the
         tissue that it was trained to see in a tile (512 px at 0.5 µm for CONCH, 256 px for UNI, see
@@ -196,7 +200,7 @@ def embed_tiles(
     slides = find_slides(data, adata, image=image, image_key=image_key, library_key=library_key)
     require_same_field(slides)
     scales = scales_of_pixels(slides)
-    loaded = load_encoders(encoder, weights, {"device": device, "precision": precision})
+    loaded = load_encoders(encoder, weights, {"device": device, "precision": precision, "orientations": orientations})
     keys = _keys(adata, loaded, key_added, overwrite=overwrite)
     require_same_images(slides)
     passes = plan_passes(slides, loaded, field_of_view)

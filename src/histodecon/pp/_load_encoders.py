@@ -9,7 +9,7 @@ from histodecon._core import InputError, first_names
 from histodecon.encoders import Encoder, load_encoder
 
 
-def load_encoders(encoder: Any, weights: Any, how: Mapping[str, str]) -> list[Encoder]:
+def load_encoders(encoder: Any, weights: Any, how: Mapping[str, Any]) -> list[Encoder]:
     """Load the encoders that are named.
 
     Parameters
@@ -19,7 +19,7 @@ def load_encoders(encoder: Any, weights: Any, how: Mapping[str, str]) -> list[En
     weights
         Path of a file for the only one, or a dict from name to path.
     how
-        Device and precision.
+        Device, precision and orientations.
 
     Returns
     -------
