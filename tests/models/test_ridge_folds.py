@@ -11,7 +11,7 @@ from histodecon.models import AbundanceRegressor, FitContext, fit_folds
 from histodecon.models import _ridge_folds as ridge_folds
 from histodecon.models._many_fits import ManyFits
 from histodecon.models._ridge_folds import search
-from histodecon.models._ridge_sums import pool, sums_of
+from histodecon.models._ridge_sums import downdated, pool, sums_of
 from histodecon.models._transforms import fit_scale
 
 
@@ -136,6 +136,29 @@ def test_scales_and_sums_of_parts_are_those_of_their_rows() -> None:
     for name, value in vars(pool(parts)).items():
         np.testing.assert_allclose(value, getattr(whole, name), rtol=1e-9, atol=1e-6)
     np.testing.assert_array_equal(whole.gram, whole.gram.T)
+
+
+@pytest.mark.parametrize("left_out", [1, 2])
+def test_rows_that_leave_are_taken_off_the_sums(left_out: int) -> None:
+    X, Y, groups = cohort()
+    zero, unit = np.zeros(X.shape[1]), np.ones(X.shape[1])
+    gone = np.isin(groups, np.unique(groups)[:left_out])
+    total, own, want = (sums_of(X[rows], Y[rows], zero, unit) for rows in (slice(None), gone, ~gone))
+    for name, value in vars(downdated(total, own)).items():
+        np.testing.assert_allclose(value, getattr(want, name), rtol=1e-9, atol=1e-6)
+
+
+def test_digits_are_not_lost_where_a_column_varies_in_the_rows_that_leave_only(pooled) -> None:
+    X, Y, groups = cohort()
+    X[:, 5] = 1e-3 * np.random.default_rng(0).normal(size=len(X))
+    X[groups == "P02", 5] *= 1e6
+    zero, unit = np.zeros(X.shape[1]), np.ones(X.shape[1])
+    total, own = (sums_of(X[rows], Y[rows], zero, unit) for rows in (slice(None), groups == "P02"))
+    assert downdated(total, own) is None
+    model = AbundanceRegressor("ridge")
+    many = fit_folds(model, X, Y, leave_out(groups), groups=groups)
+    assert pooled
+    assert_alike(many, one_by_one(model, X, Y, leave_out(groups), groups), X[groups != "P02"])
 
 
 @pytest.mark.parametrize("hinted", [False, True])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from histodecon.models._many_fits import ManyFits
-from histodecon.models._ridge_sums import Sums, pool, sums_of
+from histodecon.models._ridge_sums import Sums, downdated, pool, sums_of
 
 SAFE = 1e5
 """Largest ratio of the largest eigenvalue to the penalty at which systems are solved in float32 while strengths are compared."""
@@ -182,6 +182,31 @@ def search(errors_at: Callable[[int], NDArray], n: int, hint: Searched | None = 
     return chosen, dict(sorted(means.items()))
 
 
+def search_bundles(X: NDArray, Y: NDArray, bundle_of: NDArray[np.intp], strengths: Sequence[float]) -> Searched:
+    """Choose a strength by leaving bundles of rows out in turn, from sums over each of them.
+
+    Parameters
+    ----------
+    X, Y
+        Standardized inputs (n, d) and targets (n, K).
+    bundle_of
+        Bundle of each row, shape (n,).
+    strengths
+        Candidates, in units of d.
+
+    Returns
+    -------
+    As :func:`search`: the candidate, and the mean error of every one that was computed.
+    """
+    center, scale, bundles = np.zeros(X.shape[1]), np.ones(X.shape[1]), []
+    for number in np.unique(bundle_of):
+        own = bundle_of == number
+        bundles.append(([(X[own].astype(np.float32), Y[own])], sums_of(X[own], Y[own], center, scale)))
+    fold = pool([sums for _, sums in bundles])
+    inner = InnerFolds(fold, bundles, np.full(X.shape[1], float(X.shape[1])), np.ones(Y.shape[1]))
+    return search(lambda i: inner.errors(strengths[i]), len(strengths))
+
+
 def pooled_fits(problem: ManyFits, strengths: Sequence[float], given: float | None, bundle: Any) -> list[Any]:
     """Fit ridge to every training set.
 
@@ -219,8 +244,9 @@ def pooled_fits(problem: ManyFits, strengths: Sequence[float], given: float | No
             X /= common.astype(np.float32)
             pieces[part] = (X, own)
     fitted, hint = [], None
+    total = pool(list(sums.values()))
     for fit in range(len(problem.rows)):
-        fold = pool([sums[part] for part in problem.parts(fit)])
+        fold = _sums_of_fold(total, sums, set(problem.parts(fit)))
         stretch = problem.input_scale(fit)[1] / common
         target_scale = fit_scale(problem.targets[fit])[1]
         penalty = len(common) * stretch**2
@@ -234,7 +260,17 @@ def pooled_fits(problem: ManyFits, strengths: Sequence[float], given: float | No
             hint = search(lambda i, inner=inner: inner.errors(strengths[i]), len(strengths), hint)  # type: ignore[misc]
             strength, errors = strengths[hint[0]], {strengths[i]: value for i, value in hint[1].items()}
             del inner
-        gram = fold.gram if len(problem.parts(fit)) > 1 else fold.gram.copy()
+        shared = any(fold is one for one in (total, *sums.values()))
+        gram = fold.gram.copy() if shared else fold.gram
         coefficients = solve_penalized(gram, fold.cross / target_scale, strength * penalty)
         fitted.append((np.ascontiguousarray(coefficients * stretch[:, None]), float(strength), errors))
     return fitted
+
+
+def _sums_of_fold(total: Sums, sums: dict[int, Sums], inside: set[int]) -> Sums:
+    """Sums over the parts of a fold: all without the others where these are few."""
+    gone = [own for part, own in sums.items() if part not in inside]
+    if not gone:
+        return total
+    fold = downdated(total, pool(gone)) if len(gone) < len(inside) else None
+    return pool([sums[part] for part in sums if part in inside]) if fold is None else fold

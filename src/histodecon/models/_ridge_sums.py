@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK = 256
+LOST = 1e-3
+"""Least share of a column's variation that must be left when rows leave."""
 
 
 @dataclass(frozen=True)
@@ -91,4 +93,32 @@ def pool(parts: Sequence[Sums]) -> Sums:
     for part in parts:
         gram += part.gram
     cross = apart.T @ targets_apart + np.sum([part.cross for part in parts], axis=0)
+    return Sums(size, mean, target_mean, gram, cross)
+
+
+def downdated(total: Sums, gone: Sums) -> Sums | None:
+    """Take rows off sums.
+
+    Parameters
+    ----------
+    total
+        Sums over all rows.
+    gone
+        Sums over those that leave.
+
+    Returns
+    -------
+    The sums over the others; None where a column varies so much more in the rows that leave that digits would be lost.
+    """
+    size = total.size - gone.size
+    mean = (total.size * total.mean - gone.size * gone.mean) / size
+    target_mean = (total.size * total.target_mean - gone.size * gone.target_mean) / size
+    apart, weight = gone.mean - total.mean, gone.size * total.size / size
+    left = np.diagonal(total.gram) - np.diagonal(gone.gram) - weight * apart**2
+    if (left < LOST * np.diagonal(total.gram)).any():
+        return None
+    gram = total.gram - gone.gram
+    for start in range(0, len(gram), BLOCK):  # without a second matrix
+        gram[start : start + BLOCK] -= np.outer(weight * apart[start : start + BLOCK], apart)
+    cross = total.cross - gone.cross - np.outer(weight * apart, gone.target_mean - total.target_mean)
     return Sums(size, mean, target_mean, gram, cross)

@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 
 import histodecon as hd
 from histodecon.models import FitContext, get_learner
+from histodecon.models.learners import ridge
 from histodecon.models.learners.ridge import MAX_FOLDS, STRENGTHS, _fold, choose_strength, fit_ridge, spectrum
 
 
@@ -52,6 +53,26 @@ def test_held_in_errors_equal_a_slow_loop(n: int, d: int, unit: str) -> None:
     np.testing.assert_allclose(errors, slow.mean(axis=1), rtol=1e-7)
     assert strength == strongest_within_one_error(slow)
     assert unit in how
+
+
+@pytest.mark.parametrize("noise", [0.01, 1.0, 30.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_wide_inputs_find_the_strength_of_a_slow_loop_by_sums_of_groups(monkeypatch, noise: float, seed: int) -> None:
+    monkeypatch.setattr(ridge, "WIDE", 8)
+    monkeypatch.setattr(ridge, "spectrum", None)  # nothing is decomposed
+    X, Y, groups = task(90, 12, noise=noise, seed=seed)
+    strength, errors, how = choose_strength(X, Y, groups)
+    slow = slow_errors(X, Y, groups)
+    seen = np.isfinite(errors)
+    assert 3 <= seen.sum() < len(STRENGTHS)
+    np.testing.assert_allclose(errors[seen], slow.mean(axis=1)[seen], rtol=1e-4)
+    assert strength == strongest_within_one_error(slow)
+    assert how == "leave-one-group-out"
+    learner = get_learner("ridge").build({}).fit(X, Y, groups, FitContext())
+    assert learner.history_["strengths"] == [STRENGTHS[i] for i in np.flatnonzero(seen)]
+    assert learner.history_["held_in_error"] == errors[seen].tolist()
+    reference = Ridge(alpha=strength * X.shape[1]).fit(X, Y)
+    np.testing.assert_allclose(learner.predict(X), reference.predict(X), rtol=1e-9, atol=1e-10)
 
 
 def test_noise_asks_for_a_stronger_penalty() -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 STRENGTHS = tuple(float(10**power) for power in np.arange(-3.0, 4.01, 0.25))
 """Candidates, in units of the number of columns: the spectrum of standardized inputs scales with it."""
 MAX_FOLDS = 10
+WIDE = 256
+"""Columns from which on comparing a few strengths by sums of groups is cheaper than decomposing every fold."""
 
 
 class RidgeLearner(Learner):
@@ -53,7 +55,9 @@ class RidgeLearner(Learner):
             strength, errors, chosen_by = choose_strength(X, Y, groups, weights)
         self.coefficients_, self.intercept_ = fit_ridge(X, Y, strength, weights)
         self.summary_ = {"strength": float(strength), "strength_chosen_by": chosen_by}
-        self.history_ = {"strengths": list(STRENGTHS), "held_in_error": errors.tolist()} if len(errors) else {}
+        seen = np.flatnonzero(np.isfinite(errors))
+        curve = {"strengths": [STRENGTHS[i] for i in seen], "held_in_error": errors[seen].tolist()}
+        self.history_ = curve if len(seen) else {}
         return self
 
     def fit_many(self, problem: ManyFits) -> list[Learner] | None:
@@ -203,7 +207,8 @@ def choose_strength(
 
     Returns
     -------
-    The strength, the mean squared held-in error of every candidate, and how it was chosen.
+    The strength, the mean squared held-in error of every candidate (NaN for those that were not looked at), and how it was
+    chosen.
 
     References
     ----------
@@ -212,7 +217,13 @@ def choose_strength(
     if len(X) < 3:
         return 1.0, np.empty(0), "too few rows to choose"
     if len(np.unique(groups)) > 1:
-        errors, how = _leave_group_out(X, Y, _fold(groups), weights), "leave-one-group-out"
+        folds, how = _fold(groups), "leave-one-group-out"
+        if weights is None and X.shape[1] >= WIDE and len(X) - np.bincount(folds).max() > X.shape[1]:
+            from histodecon.models._ridge_folds import search_bundles
+
+            chosen, means = search_bundles(X, Y, folds, STRENGTHS)
+            return STRENGTHS[chosen], np.array([means.get(i, np.nan) for i in range(len(STRENGTHS))]), how
+        errors = _leave_group_out(X, Y, folds, weights)
     else:
         errors, how = _leave_row_out(X, Y, weights), "leave-one-row-out"
     mean = errors.mean(axis=1)
