@@ -7,6 +7,8 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.histodecon-installed
 # real tissue for the tests that want it; they are skipped where it is absent
 HISTODECON_SHARED ?= ../shared/data
+# processes that share the files of tests; each takes up to 2 GB
+PYTEST_WORKERS ?= 2
 TUTORIALS := $(filter-out $(if $(wildcard $(HISTODECON_SHARED)/her2st),,tutorials/02_her2st.ipynb),$(sort $(wildcard tutorials/*.ipynb)))
 
 # tests are many small steps: one thread each is faster on few cores, and the same everywhere
@@ -58,7 +60,7 @@ docs: $(STAMP)
 
 unit: $(STAMP)
 	@echo "== unit"
-	@$(PY) -m pytest --doctest-modules --nbmake tests src $(TUTORIALS)
+	@$(PY) -m pytest -n $(PYTEST_WORKERS) --dist loadfile --doctest-modules --nbmake tests src $(TUTORIALS)
 
 format: $(STAMP)
 	@$(PY) -m ruff check --quiet --fix .
