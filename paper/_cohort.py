@@ -56,12 +56,7 @@ def her2st(data: Path, cache: Path | None = None) -> ad.AnnData:
         table.obs_names = [f"{name}-{section}" for name in table.obs_names]
         table.uns.pop("spatial", None)
         parts.append(table)
-    adata = ad.concat(parts, merge="same", uns_merge="unique")
-    for part in parts:
-        embeddings = part.uns["histodecon"]["embeddings"]
-        for key, record in embeddings.items():
-            kept = adata.uns["histodecon"]["embeddings"].setdefault(key, {})
-            kept |= {name: value for name, value in record.items() if name != "sources"}
+    adata = hd.concat(parts)
     hd.tl.set_targets(adata, "stereoscope")
     adata.X = None
     if cache is not None:

@@ -190,23 +190,14 @@ class Sections:
 
 
 def _joined(parts: list[list[ad.AnnData]]) -> ad.AnnData:
-    records: dict[str, dict[str, Any]] = {}
+    tables = []
     for table, *embedded in parts:
         for one in embedded:
-            table.obsm.update({key: one[table.obs_names].obsm[key] for key in one.obsm})
-            for key, record in one.uns["histodecon"]["embeddings"].items():
-                kept = records.setdefault(key, {**record, "sources": {}, "mpp": {}})
-                if kept["fingerprint"] != record["fingerprint"]:
-                    msg = f"{key} was made by two recipes; remove the older files of the cache"
-                    raise RuntimeError(msg)
-                kept["sources"] |= record["sources"]
-                kept["mpp"] |= record.get("mpp", {})
-    joined = ad.concat([table for table, *_ in parts], merge="same", uns_merge="unique")
-    joined.uns["histodecon"]["embeddings"] = {
-        key: {name: value for name, value in record.items() if not isinstance(value, dict) or value}
-        for key, record in records.items()
-    }
-    return joined
+            aligned = one[table.obs_names]
+            table.obsm.update({key: aligned.obsm[key] for key in one.obsm})
+            table.uns["histodecon"].setdefault("embeddings", {}).update(one.uns["histodecon"]["embeddings"])
+        tables.append(table)
+    return hd.concat(tables) if len(tables) > 1 else tables[0]
 
 
 def _write(adata: ad.AnnData, path: Path) -> None:

@@ -38,6 +38,9 @@ def parts_of(whole: Any) -> list[ad.AnnData]:
         root = part.uns["histodecon"]
         for branch in ("slides", "tiles"):
             root[branch] = {name: record for name, record in root[branch].items() if name in mine}
+        record = root["embeddings"][REP]
+        for facts in {"sources", "mpp"} & set(record):
+            record[facts] = {name: value for name, value in record[facts].items() if name in mine}
     return parts
 
 
@@ -59,6 +62,17 @@ def test_nothing_is_lost(whole: Any) -> None:  # BI-88
     del joined.obsm["predicted_abundance"]
     hd.tl.predict_abundance(joined)  # the model is still there
     assert "histodecon" not in ad.concat(parts).uns  # and this is what it is for
+
+
+def test_scales_of_tiles_cut_in_pixels_are_kept_slide_by_slide() -> None:
+    sdata = hd.datasets.toy_slide(n_patients=2, n_rows=5, n_cols=5)
+    hd.pp.tile_spots(sdata, size_px=100)
+    hd.pp.embed_tiles(sdata, "color_stats", show_progress_bar=False)
+    record = sdata.tables["table"].uns["histodecon"]["embeddings"][REP]
+    assert len(record["mpp"]) == 2
+    joined = quiet(parts_of(sdata)).uns["histodecon"]["embeddings"][REP]
+    assert joined["mpp"] == record["mpp"]
+    assert joined["sources"] == record["sources"]
 
 
 def test_spatialdata_keep_their_elements(whole: Any) -> None:

@@ -101,7 +101,7 @@ def test_an_encoder_of_another_recipe_is_not_joined(folder):
     part = ad.read_h5ad(path)
     part.uns["histodecon"]["embeddings"]["X_color_stats"]["fingerprint"] = "another"
     part.write_h5ad(path)
-    with pytest.raises(RuntimeError, match="two recipes"):
+    with pytest.raises(hd.InputError, match="different recipes"):
         bench.cohort("stnet", "color_stats")
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 BY_SLIDE = (Key.uns.SLIDES, Key.uns.TILES)
 REGIONS = "spatialdata_attrs"
 _OWN = (ROWS, "names", "columns", "kind", "unit", "width", "key")
+_OF_EACH_SLIDE = ("sources", "mpp")
+"""Parts of an embedding's record that are dicts by slide."""
 
 
 def same(one: Any, other: Any) -> bool:
@@ -101,6 +103,10 @@ def join_embedding(joined: AnnData, key: str, tables: Sequence[AnnData], names: 
             code="BI-45",
         )
     record = {name: value for name, value in common(records).items() if name not in _OWN}
+    for name in _OF_EACH_SLIDE:
+        of_slides = [one[name] for one in records if isinstance(one.get(name), Mapping)]
+        if of_slides:
+            record[name] = {slide: value for part in of_slides for slide, value in part.items()}
     write_embedding(joined, key, np.concatenate([values for values, _ in pairs]), record)
 
 
