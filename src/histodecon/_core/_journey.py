@@ -184,6 +184,13 @@ JOURNEY = (
         "out-of-fold predictions, scores of each fold",
     ),
     JourneyStep(
+        ("tl.compare_learners",),
+        ('obsm["X_{encoder}"]', f'obsm["{Key.obsm.TARGETS}"]', f'obs["{Key.obs.PATIENT}"]'),
+        (f'uns["{Key.uns.LEARNER_COMPARISON}"]',),
+        (),
+        "scores of learners and embeddings on the same patients left out, gains on a reference, time and memory",
+    ),
+    JourneyStep(
         ("tl.evaluate",),
         (f'obsm["{Key.obsm.TARGETS}"]', f'obsm["{Key.obsm.PREDICTED}"]'),
         (f'uns["{Key.uns.EVALUATION}"]',),

@@ -46,6 +46,7 @@ class Key:
         SPATIAL = "spatial"
         CROSS_VALIDATION = "cross_validation"
         EVALUATION = "abundance_evaluation"
+        LEARNER_COMPARISON = "learner_comparison"
         COLOCALIZATION = "colocalization"
         AGREEMENT = "colocalization_agreement"
         DIFFERENCE = "colocalization_difference"

@@ -4,6 +4,7 @@ from histodecon.tl._aggregate_types import aggregate_types
 from histodecon.tl._colocalization import colocalization
 from histodecon.tl._compare_colocalization import compare_colocalization
 from histodecon.tl._compare_conditions import compare_conditions
+from histodecon.tl._compare_learners import compare_learners
 from histodecon.tl._consensus_targets import consensus_targets
 from histodecon.tl._cross_validate import cross_validate
 from histodecon.tl._deconvolve import deconvolve
@@ -18,6 +19,7 @@ __all__ = [
     "colocalization",
     "compare_colocalization",
     "compare_conditions",
+    "compare_learners",
     "consensus_targets",
     "cross_validate",
     "deconvolve",
