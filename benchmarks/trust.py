@@ -316,7 +316,7 @@ from, mean of {row_draws} draws.
 *Another section*: of the same patient, mean of three. *Another patient*: one patient is learned from, the other is looked at, mean of both
 ways; the H&E of a patient who looks different is strange, too, so false alarms are many and AUROC is of the strange against the half strange.
 With two or more patients the limit comes from patients left out and holds for new ones (tests measure that on drawn data).
-That columns are described by five quantiles (of 5, 9 and 17) and distances are joined by their root mean square was chosen on these tiles,
+That columns are described by five quantiles (of 5, 7, 9 and 17) and distances are joined by their root mean square was chosen on these tiles,
 so the numbers of these encoders flatter the score a little.
 
 {novelty}
