@@ -128,7 +128,7 @@ def page(table: pd.DataFrame, apart: float, seconds: dict[str, float]) -> str:
         lines[-1] += f"\n| {split} | {learner} | {way} | {' | '.join(cells)} |"
     gains = mean["cc"].unstack("tiles")
     lines.append("")
-    for way in WAYS[1:]:
+    for way in WAYS[1:]:  # of all splits and both learners
         gain = gains[way] - gains[WAYS[0]]
         lines.append(
             f"- *{way}*: {gain.mean():+.3f} in the mean, from {gain.min():+.3f} to {gain.max():+.3f}; "
