@@ -68,11 +68,8 @@ def near_sums(
             beneath = slice(*(below[0] + int(i) for i in np.searchsorted(next_x, [low, np.nextafter(high, np.inf)])))
             for columns in (rows, ahead, beneath):
                 if columns.stop > columns.start:
-                    squares += _add_block(xy, values, rows, columns, length, product, row_sums)
-    if not include_self:
-        product -= values
-        row_sums -= 1.0
-        squares -= n
+                    alone = columns is rows and not include_self
+                    squares += _add_block(xy, values, rows, columns, length, product, row_sums, alone=alone)
     back = np.empty(n, dtype=np.int64)
     back[order] = np.arange(n)
     return SpatialSums(product[back], row_sums[back], float(include_self), float(row_sums.sum()), squares)
@@ -95,10 +92,17 @@ def _add_block(
     length: float,
     product: NDArray[np.floating],
     row_sums: NDArray[np.float64],
+    *,
+    alone: bool,
 ) -> float:
-    """Add what a block of pairs contributes, both ways when it is off the diagonal; return its squared weights."""
+    """Add what a block of pairs contributes, both ways when it is off the diagonal; return its squared weights.
+
+    Weights of spots with themselves are set to 0 where they are left ``alone``: to subtract them afterwards would round.
+    """
     center = xy[rows.start]
     weights = _block((xy[rows] - center) / length, (xy[columns] - center) / length, values.dtype)
+    if alone:
+        np.fill_diagonal(weights, 0.0)
     product[rows] += weights @ values[columns]
     row_sums[rows] += weights.sum(axis=1, dtype=np.float64)
     squares = float(np.einsum("ij,ij->", weights, weights, dtype=np.float64))

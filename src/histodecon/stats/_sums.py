@@ -16,6 +16,10 @@ _PLANAR = ("lattice", "fft", "near")
 _FEW = 512
 _SECONDS = {"product": 3e-11, "weight": 5e-9, "fft": 1.2e-9, "call": 4e-5}
 """Rough time of a multiplication in a matrix product, of one weight, of one step of a transform, of one small call."""
+_ENOUGH = {"float64": 1e-3, "float32": 1.0}
+"""What the neighbors of a spot must weigh where it is not its own: on a lattice its own weight is subtracted, which rounds."""
+_LIGHTEST = 1e-300
+"""Then no pair is left out, however little it weighs."""
 
 
 def spatial_sums(
@@ -49,7 +53,8 @@ def spatial_sums(
 
     Returns
     -------
-    The sums, and the method that was used.
+    The sums, and the method that was used: near pairs also take the place of a lattice where spots are not their own neighbors
+    and hardly have any other.
 
     Raises
     ------
@@ -66,10 +71,14 @@ def spatial_sums(
         if lattice is None:
             msg = f"method={method!r} needs spots on a lattice along the axes of the coordinates; these are not"
             raise ValueError(msg)
-        return lattice_sums(lattice, v, length, include_self=include_self, fft=method == "fft", gram=gram), method
-    if method == "near":
-        return near_sums(coords, v, length, include_self=include_self), method
-    return gaussian_sums(coords, v, length, include_self=include_self, block_size=block_size), method
+        sums = lattice_sums(lattice, v, length, include_self=include_self, fft=method == "fft", gram=gram)
+    elif method == "near":
+        sums = near_sums(coords, v, length, include_self=include_self)
+    else:
+        return gaussian_sums(coords, v, length, include_self=include_self, block_size=block_size), method
+    if include_self or sums.total >= len(coords) * _ENOUGH[v.dtype.name]:
+        return sums, method
+    return near_sums(coords, v, length, include_self=False, tolerance=_LIGHTEST), "near"
 
 
 def _cheapest(coords: NDArray[np.float64], k: int, length: float, lattice: Lattice | None) -> str:
