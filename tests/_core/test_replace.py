@@ -12,7 +12,7 @@ import pytest
 
 import histodecon as hd
 from histodecon._core import _replace
-from histodecon._core._replace import _clear, flush_tree, replacing, restore, take_place
+from histodecon._core._replace import beside, clear_folder, clear_left, flush_tree, replacing, restore, take_place
 
 FORK = multiprocessing.get_context("fork")
 
@@ -154,14 +154,29 @@ def test_killed_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
     assert names(tmp_path) == ["place"]  # what the dead left is gone
 
 
+def test_a_name_with_signs_of_patterns_is_a_name(tmp_path: Path) -> None:
+    """What was set aside for `a[1].zarr` is found again, and that of `a1.zarr` is not taken for it."""
+    place = tmp_path / "a[1].zarr"
+    child = FORK.Process(
+        target=lambda: folder(beside(place, "old"), "old") and folder(beside(tmp_path / "a1.zarr"), "x")
+    )
+    child.start()
+    child.join()
+    restore(place)
+    assert (place / "content").read_text() == "old"
+    assert len(names(tmp_path)) == 2
+    clear_folder(tmp_path)
+    assert names(tmp_path) == ["a[1].zarr"]
+
+
 def test_what_the_living_build_is_left_alone(tmp_path: Path) -> None:
     with replacing(tmp_path / "place") as new:
         new.write_text("mine")
-        _clear(tmp_path / "place")
+        clear_left(tmp_path / "place")
         assert new.exists()
     strange = tmp_path / f".place.{'0' * 8}.1.abcdefgh.new"  # of another machine
     strange.write_text("")
-    _clear(tmp_path / "place")
+    clear_left(tmp_path / "place")
     assert strange.exists()
 
 

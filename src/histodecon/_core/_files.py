@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from histodecon._core._errors import StoreError
-from histodecon._core._replace import take_place
+from histodecon._core._replace import beside, clear_left, remove, take_place
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes, *, flush: bool = True) -> Path:
-    """Write a file beside its place, flush it to disk, and rename it.
+    """Write a file beside its place, flush it to disk, and rename it; what writers that were killed left there is removed.
 
     Parameters
     ----------
@@ -34,17 +33,16 @@ def write_atomic(path: str | os.PathLike[str], content: bytes, *, flush: bool = 
         Somebody reads the old file, and the system does not let it be replaced meanwhile.
     """
     target = Path(path).resolve()
-    temporary: str | None = None
+    temporary = beside(target)
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(descriptor, "wb") as handle:
+        with temporary.open("xb") as handle:
             handle.write(content)
             if flush:
                 handle.flush()
                 os.fsync(handle.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        take_place(Path(temporary), target)
-        temporary = None
+        take_place(temporary, target)
+        if flush:  # else it is one of very many, whose folder is cleared as a whole
+            clear_left(target)
     except OSError as error:
         if isinstance(error, StoreError):
             raise
@@ -57,12 +55,5 @@ def write_atomic(path: str | os.PathLike[str], content: bytes, *, flush: bool = 
             code="FI-06",
         ) from error
     finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        remove(temporary)
     return Path(path)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from histodecon._core._errors import LockedError, StoreError
@@ -49,8 +50,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path).resolve()
     restore(target)
-    _clear(target)
-    new = target.with_name(f".{target.name}.{_here()}.{uuid.uuid4().hex[:8]}.new")
+    clear_left(target)
+    new = beside(target)
     try:
         _require_folder(target)
         yield new
@@ -63,6 +64,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise _not_written(target, error) from error
     finally:
         remove(new)
+
+
+def beside(target: Path, end: str = "new") -> Path:
+    """Name a place beside a place, by which it is known whose it is.
+
+    Parameters
+    ----------
+    target
+        The place.
+    end
+        ``"new"`` for what shall take it, ``"old"`` for what stood there.
+
+    Returns
+    -------
+    A path where nothing lies.
+    """
+    return target.with_name(f".{target.name}.{_here()}.{uuid.uuid4().hex[:8]}.{end}")
 
 
 def _require_folder(target: Path) -> None:
@@ -107,7 +125,7 @@ def take_place(new: Path, target: Path) -> None:
     elif _exchange(new, target):
         remove(new)
     else:
-        aside = target.with_name(f".{target.name}.{_here()}.{uuid.uuid4().hex[:8]}.old")
+        aside = beside(target, "old")
         target.rename(aside)
         new.rename(target)
         remove(aside)
@@ -124,7 +142,7 @@ def restore(path: str | os.PathLike[str]) -> None:
     target = Path(path)
     if target.exists() or not target.parent.is_dir():
         return
-    aside = [one for one in target.parent.glob(f".{target.name}.*.old") if _is_left(one)]
+    aside = [one for one in target.parent.glob(f".{escape(target.name)}.*.old") if _is_left(one)]
     if aside:
         max(aside, key=lambda one: one.stat().st_mtime).rename(target)
 
@@ -203,14 +221,33 @@ def _here() -> str:
     return f"{hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]}.{os.getpid()}"
 
 
-def _clear(target: Path) -> None:
-    """Remove what dead processes of this machine left beside a place."""
+def clear_left(target: Path) -> None:
+    """Remove what dead processes of this machine left beside a place.
+
+    Parameters
+    ----------
+    target
+        The place.
+    """
     if not target.parent.is_dir():
         return
     for end in ("new", "old") if target.exists() else ("new",):
-        for one in target.parent.glob(f".{target.name}.*.{end}"):
+        for one in target.parent.glob(f".{escape(target.name)}.*.{end}"):
             if _is_left(one):
                 remove(one)
+
+
+def clear_folder(folder: Path) -> None:
+    """Remove what dead processes of this machine left unfinished in a folder, whatever its place.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    """
+    for one in folder.glob(".*.new"):
+        if _is_left(one):
+            remove(one)
 
 
 def _is_left(path: Path) -> bool:

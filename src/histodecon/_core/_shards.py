@@ -15,6 +15,7 @@ import numpy as np
 
 from histodecon._core._errors import StoreError
 from histodecon._core._files import write_atomic
+from histodecon._core._replace import clear_folder
 
 JOURNAL = "journal.jsonl"
 
@@ -53,10 +54,11 @@ class ShardStore:
         for line in content.split(b"\n"):
             try:
                 entry = json.loads(line)
-                number, _, _ = int(entry["shard"]), str(entry["sha256"]), int(entry["rows"])
-            except (ValueError, TypeError, KeyError):
+                number, rows, sha = entry["shard"], entry["rows"], entry["sha256"]
+            except (ValueError, TypeError, KeyError, RecursionError):
                 continue
-            lines[number] = entry
+            if type(number) is int and type(rows) is int and isinstance(sha, str):
+                lines[number] = entry
         return lines
 
     def load(self, number: int, line: dict[str, Any]) -> np.ndarray | None:
@@ -77,12 +79,12 @@ class ShardStore:
             content = (self.folder / _name(number)).read_bytes()
         except OSError:
             return None
+        rows, header = line["rows"], _header(line["rows"], self.dim)
         if hashlib.sha256(content).hexdigest() != line["sha256"]:
             return None
-        values: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
-        if values.dtype != np.float32 or values.shape != (line["rows"], self.dim):
+        if not content.startswith(header) or len(content) != len(header) + rows * self.dim * 4:
             return None
-        return values
+        return np.frombuffer(content, np.dtype("<f4"), offset=len(header)).reshape(rows, self.dim).astype(np.float32)
 
     def save(self, number: int, values: np.ndarray) -> None:
         """Write a part, then its line. Neither waits for the disk: a kill loses nothing, and what a power cut loses is seen.
@@ -125,7 +127,7 @@ class ShardStore:
             ) from error
 
     def create(self) -> None:
-        """Make the folder.
+        """Make the folder; parts that a kill left unfinished in it are removed.
 
         Raises
         ------
@@ -134,6 +136,7 @@ class ShardStore:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            clear_folder(self.folder)
         except OSError as error:
             msg = "The folder for finished parts could not be made"
             fix = "name another one, `cache_dir=`, or go without: `cache_dir=False`"
@@ -150,6 +153,13 @@ class ShardStore:
         for path in (self.lock, self.lock.with_suffix(".holder")):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+def _header(rows: int, dim: int) -> bytes:
+    """Beginning of the file of a part: nothing else is read, so no file decides how much memory is taken."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)})
+    return buffer.getvalue()
 
 
 def _name(number: int) -> str:
