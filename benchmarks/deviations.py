@@ -202,7 +202,7 @@ def rows() -> list[str]:
     for name, (unit, against, measure) in QUANTITIES.items():
         found = list(measure())
         table.append(f"| {name} | {against} | {len(found)} | {max(found):.1e} | {unit} |")
-    return [line.replace(" 0.0e+00 ", " 0 ") for line in table]
+    return [line.replace(" 0.0e+00 ", " 0 ").replace(" 1.0e+00 ", " 1 ") for line in table]
 
 
 if __name__ == "__main__":

@@ -58,10 +58,13 @@ def run(tests: set[str], options: argparse.Namespace) -> list[ET.Element]:
         os.environ[f"HISTODECON_{name.upper()}"] = str(getattr(options, name))
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))  # as `python -m pytest` does: tests of paper/ import it
     files = sorted({*FUZZED, *(test.partition("::")[0] for test in tests if not test.startswith(FAULTS))})
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "outcomes.xml")
-        pytest.main(["-q", "-p", "no:cacheprovider", f"--junitxml={out}", *files, FAULTS], plugins=[Only(tests)])
+        code = pytest.main(["-q", "-p", "no:cacheprovider", f"--junitxml={out}", *files, FAULTS], plugins=[Only(tests)])
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            sys.exit(f"The tests were not run to their end ({code!r}); nothing is written.")
         return list(ET.parse(out).getroot().iter("testcase"))
 
 
