@@ -1,6 +1,7 @@
 """Mutation score: small faults are planted one at a time, and the tests must notice.
 
     python benchmarks/mutation.py --n 300 --seed 0 --out docs/results/mutation.json
+    python benchmarks/mutation.py --n 300 --seed 0 --out docs/results/mutation.json --again   # those that were missed
 
 Faults: another comparison, another operator, a number that is one larger, a turned condition, `and` for `or`, a sign or a `not` left
 out, a statement left out (what is raised, returned or changed in place). Texts, types and what a message says are left alone. Every
@@ -216,6 +217,11 @@ def candidates() -> list[tuple[str, str, int, str]]:
     return found
 
 
+def _write(options: argparse.Namespace, possible: int, counts: dict[str, Counter[str]], missed: list[str]) -> None:
+    report = {"n_possible": possible, "seed": options.seed, "groups": counts, "missed": missed}
+    options.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=120, help="faults that are drawn; 0: all")
@@ -225,6 +231,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=None, help="a JSON file, for `benchmarks/reliability.py --mutation`"
     )
+    parser.add_argument("--again", action="store_true", help="try only those that FILE of --out says were missed")
     options = parser.parse_args()
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
@@ -238,7 +245,8 @@ def main() -> None:
         limits[room] = 20 + 3 * (time.monotonic() - start)
         if outcome != "passed":
             sys.exit(f"Without a fault the tests end with {outcome!r}: {ROOMS[room]}")
-    counts = {group: Counter({"tried": 0, "noticed": 0}) for group in TARGETS}
+    known = json.loads(options.out.read_text()) if options.again else {"groups": {}, "missed": []}
+    counts = {group: Counter(known["groups"].get(group, {"tried": 0, "noticed": 0})) for group in TARGETS}
     missed: list[str] = []
     end = time.monotonic() + 60 * options.minutes
     for group, module, at, fault in drawn:
@@ -246,15 +254,19 @@ def main() -> None:
             break
         path = (SRC / module).resolve()
         tree, line, change = plant(ast.parse(path.read_text()), at, fault)
+        text = f"{module}:{line}  {change}"
+        if options.again and text not in known["missed"]:
+            continue
         outcomes = (run(path, tree, tests, limits[module.split("/")[0]]) for tests in tests_of(module))
         noticed = any(outcome != "passed" for outcome in outcomes)
-        counts[group].update(tried=1, noticed=int(noticed))
+        counts[group].update(tried=int(not options.again), noticed=int(noticed))
         if not noticed:
-            missed.append(f"{module}:{line}  {change}")
-            print(missed[-1], flush=True)
-        if options.out:
-            report = {"n_possible": len(everything), "seed": options.seed, "groups": counts, "missed": missed}
-            options.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+            missed.append(text)
+            print(text, flush=True)
+        if options.out and not options.again:
+            _write(options, len(everything), counts, missed)
+    if options.out:
+        _write(options, len(everything), counts, missed)
     for group, found in counts.items():
         print(f"{group}: {found['noticed']} of {found['tried']} noticed")
 

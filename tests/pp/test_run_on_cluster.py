@@ -162,7 +162,7 @@ def test_a_worker_is_killed(client, cohort, tmp_path: Path) -> None:
     killer.join()
     assert seen(shared) == seen(alone)
     assert set(workers_in(log)) - set(victims)  # somebody else went on
-    client.wait_for_workers(2)
+    client.wait_for_workers(2, timeout=120)
 
 
 def test_the_only_worker_is_killed_with_the_image_that_it_held(client, cohort, tmp_path: Path, monkeypatch) -> None:
@@ -184,7 +184,7 @@ def test_the_only_worker_is_killed_with_the_image_that_it_held(client, cohort, t
     shared = embed(adata.copy(), moments(0.05, str(log)), pictures, cache_dir=False, client=client)
     killer.join()
     assert seen(shared) == seen(alone)
-    client.wait_for_workers(2)
+    client.wait_for_workers(2, timeout=120)
 
 
 def test_errors_arrive_and_the_same_call_goes_on(client, cohort, tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_workers_that_die_again_and_again(client, cohort, monkeypatch) -> None:
     with pytest.raises(ResourceError, match=r"\[HD-FI-20\].*same shard.*'spot_\d+'"):
         embed(adata, deadly, pictures, cache_dir=False, client=client)
     assert state_of(adata) == before
-    client.wait_for_workers(2)
+    client.wait_for_workers(2, timeout=120)
 
 
 @pytest.mark.usefixtures("signals_are_heard")

@@ -106,3 +106,13 @@ def test_a_constant_type_is_left_out_of_every_convention() -> None:
 def test_bad_input_is_refused(a: np.ndarray, b: np.ndarray, options: dict[str, object], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         map_agreement(a, b, **options)  # type: ignore[arg-type]
+
+
+def test_a_convention_is_what_its_name_says() -> None:
+    for name, options in AGREEMENT_CONVENTIONS.items():
+        metric, by, *rest = name.split("_")
+        assert (options["metric"], options["by"]) == (metric, by)
+        assert options.get("diagonal", False) is (rest in (["diagonal"], ["self"]))
+        assert options.get("rescale", "none") == (rest[0] if rest and rest != ["diagonal"] else "none")
+    a, b = random_map(0), random_map(1)
+    assert agreement_table(a, b) == {name: map_agreement(a, b, **one) for name, one in AGREEMENT_CONVENTIONS.items()}

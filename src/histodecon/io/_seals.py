@@ -8,6 +8,8 @@ import os
 import re
 from pathlib import Path
 
+from histodecon._core import IntegrityError
+
 MANIFEST = ".histodecon-seal.json"
 FORMAT = 1
 _TRAILER = re.compile(rb"\nhistodecon sha256 ([0-9a-f]{64}) of ([0-9]{16}) bytes\n\Z")
@@ -43,6 +45,11 @@ def broken_parts(path: Path) -> tuple[list[str], list[str]] | None:
     Returns
     -------
     Names of the parts that are lost or cut short, and of those that are changed; None where there is no seal.
+
+    Raises
+    ------
+    IntegrityError
+        The seal is of a newer format.
     """
     return _broken_files(path) if path.is_dir() else _broken_content(path)
 
@@ -63,12 +70,17 @@ def _broken_content(path: Path) -> tuple[list[str], list[str]] | None:
 
 def _broken_files(path: Path) -> tuple[list[str], list[str]] | None:
     try:
-        files = json.loads((path / MANIFEST).read_text())["files"]
+        told = json.loads((path / MANIFEST).read_text())
+        form, files = int(told["format"]), told["files"]
         stated = {str(name): (int(size), str(digest)) for name, (size, digest) in files.items()}
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return [], [MANIFEST]
+    if form > FORMAT:
+        msg = f"The seal of {path.name} is of a newer format"
+        where = f"{MANIFEST}: format {form}, this version reads {FORMAT}"
+        raise IntegrityError(msg, where=where, fix="`pip install -U histodecon`", code="BI-77")
     there = dict(_files(path))
     lost = [name for name, (size, _) in stated.items() if name not in there or there[name].stat().st_size < size]
     whole = sorted(set(stated) - set(lost))
