@@ -42,14 +42,25 @@ def load(path: Path) -> ModuleType:
     return module
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that are wanted; this module is a plugin of the process that runs them."""
+    wanted = set(os.environ["HISTODECON_ONLY"].split())
+    items[:] = [
+        one for one in items if one.nodeid.partition("[")[0] in wanted or one.nodeid.startswith((FAULTS, *FUZZED))
+    ]
+
+
 def run(tests: set[str], options: argparse.Namespace) -> list[ET.Element]:
-    """Outcome of every case of these tests, of all faults and fuzzers; by pytest in a process of its own, which may be killed."""
-    numbers = {f"HISTODECON_{name.upper()}": str(getattr(options, name)) for name in ("kills", "flips", "fuzz")}
-    chosen = [*sorted(test for test in tests if not test.startswith((FAULTS, *FUZZED))), FAULTS, *FUZZED]
+    """Outcome of every case of these tests, of all faults and fuzzers; by pytest in a process of its own, whose workers start as usual."""
+    told = {f"HISTODECON_{name.upper()}": str(getattr(options, name)) for name in ("kills", "flips", "fuzz")}
+    told |= {"HISTODECON_ONLY": " ".join(sorted(tests)), "HF_HUB_OFFLINE": "1"}
+    told["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT / "benchmarks")])
+    files = sorted({*FUZZED, *(test.partition("::")[0] for test in tests if not test.startswith(FAULTS))})
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "outcomes.xml")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={out}", *chosen]
-        code = subprocess.run(command, cwd=ROOT, env={**os.environ, **numbers, "HF_HUB_OFFLINE": "1"}).returncode
+        options_of_pytest = ["-q", "-p", "no:cacheprovider", "-p", Path(__file__).stem, f"--junitxml={out}"]
+        command = [sys.executable, "-m", "pytest", *options_of_pytest, *files, FAULTS]
+        code = subprocess.run(command, cwd=ROOT, env={**os.environ, **told}).returncode
         if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             sys.exit(f"The tests were not run to their end ({code}); nothing is written.")
         return list(ET.parse(out).getroot().iter("testcase"))

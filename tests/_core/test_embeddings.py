@@ -55,6 +55,15 @@ def test_record_is_written_and_read_back() -> None:
     assert record["commercial"] is True
 
 
+def test_what_is_not_known_of_a_license_is_not_permitted() -> None:
+    adata = small()
+    write_embedding(adata, "X_a", VALUES, {"encoder": "a", "fingerprint": "f" * 64})
+    adata.obsm["X_mine"] = VALUES
+    for key in ("X_a", "X_mine"):
+        record = read_embedding(adata, key)[1]
+        assert (record["license"], record["commercial"], record["key"]) == ("unknown", False, key)
+
+
 def test_a_users_own_embedding_is_marked_unrecorded() -> None:
     adata = small()
     adata.obsm["X_mine"] = VALUES

@@ -96,6 +96,23 @@ def test_kind_is_read_off_the_row_sums() -> None:
     assert detect_kind(np.full((2, 2), np.nan)) == "abundance"
 
 
+def test_a_recorded_kind_counts_more_than_row_sums() -> None:
+    adata, table = small()
+    shares = table.div(table.sum(axis=1), axis=0)
+    write_table(adata, "a", shares, kind="abundance")
+    write_table(adata, "p", table, kind="proportion")
+    adata.obsm["mine"] = shares
+    assert [table_kind(adata, key) for key in ("a", "p", "mine")] == ["abundance", "proportion", "proportion"]
+    assert table_record(adata, "p")["unit"] == "proportion"
+
+
+def test_row_sums_may_be_off_by_a_thousandth() -> None:
+    rows = np.array([[0.4, 0.6009], [0.5, 0.5]])
+    assert detect_kind(rows) == "proportion"
+    assert detect_kind(np.array([[0.4, 0.6011], [0.5, 0.5]])) == "abundance"
+    assert detect_kind(rows[:, :1]) == "abundance"
+
+
 def test_digest_tells_dtype_shape_order_and_content_apart() -> None:
     a = np.arange(6.0)
     seen = {

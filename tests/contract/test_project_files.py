@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 if not (ROOT / "Makefile").exists():
     pytest.skip("not a checkout", allow_module_level=True)
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-BINARY = {".png", ".jpg", ".h5ad", ".npz", ".safetensors", ".gz", ".tif"}
+BINARY = {".png", ".jpg", ".h5ad", ".zip", ".npz", ".safetensors", ".gz", ".tif"}
 
 
 def tracked() -> list[Path]:

@@ -40,3 +40,14 @@ def test_small_variance_on_a_large_mean_is_kept() -> None:
 
 def test_mean_of_nothing_is_nan() -> None:
     assert np.isnan(column_means(np.ones((2, 1)), np.zeros((2, 1), dtype=bool)))[0]
+
+
+def test_entries_that_count_and_all_of_them_give_the_same_columns() -> None:
+    values = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32).astype(np.float64)
+    values[:, 1] = 4.0
+    all_of_them, flat = unit_columns(values)
+    counted, flat_too = unit_columns(values, np.ones(values.shape, dtype=bool))
+    np.testing.assert_allclose(all_of_them, counted, atol=1e-15)
+    assert flat.tolist() == flat_too.tolist() == [False, True, False]
+    assert (all_of_them[:, 1] == 0).all()
+    assert all_of_them.dtype == np.float64
