@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "pp": {"_core", "images", "encoders"},
     "tl": {"_core", "models", "stats"},
     "get": {"_core"},
-    "pl": {"_core", "images", "get"},
+    "pl": {"_core", "images", "get", "stats"},
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT)  # the journey for shells: it calls every room and holds no science
 PURE = {"images", "encoders", "models", "stats"}

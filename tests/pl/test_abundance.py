@@ -167,3 +167,20 @@ def test_the_adata_is_unchanged_and_nothing_is_said(adata: ad.AnnData) -> None:
         axes = hd.pl.abundance(adata, library_id="one", show=False)
         axes[0, 0].figure.canvas.draw()
     assert state_of(adata) == before
+
+
+def test_the_width_of_the_interval_stands_last_in_the_unit_of_the_table(adata: ad.AnnData) -> None:
+    predicted = adata.obsm["predicted_abundance"].to_numpy()
+    for name, share in (("lower", 0.5), ("upper", 2.0)):
+        table = pd.DataFrame(share * predicted, index=adata.obs_names, columns=NAMES)
+        record = {"bound_of": "predicted_abundance", "bound": name, "coverage": 0.9}
+        write_table(adata, f"predicted_abundance_{name}", table, kind="abundance", record=record)
+    axes = hd.pl.abundance(adata, ["B-cells", "T-cells"], library_id="two", show=False)
+    assert axes.shape == (2, 4)
+    assert axes[0, 3].get_title() == "width of the 90% interval"
+    np.testing.assert_allclose(spots_of(axes[0, 3]).get_array(), 1.5 * predicted[25:, NAMES.index("B-cells")])
+    bars = [ax.get_ylabel() for ax in axes[0, 0].figure.axes if ax not in axes]
+    assert bars == ["cells per spot"] * 6
+    assert hd.pl.abundance(adata, "T-cells", library_id="two", interval=False, show=False).shape == (1, 3)
+    assert hd.pl.abundance(adata, "T-cells", library_id="two", tables="cell_abundance", show=False).shape == (1, 1)
+    assert hd.pl.abundance(adata, "T-cells", library_id="two", tables="predicted_abundance", show=False).shape == (1, 2)

@@ -81,6 +81,29 @@ def test_picture_lies_in_fullres_pixels():
     np.testing.assert_allclose(two, one, atol=2)
 
 
+def test_extremes_of_a_type_are_those_with_most_and_least_of_it(tiled):
+    adata = tiled["table"]
+    before = state_of(adata)
+    axes = hd.pl.tiles(
+        tiled,
+        library_id="toy_1",
+        cell_types=["T-cells", "Macrophage"],
+        abundance="true_abundance",
+        n_tiles=6,
+        show=False,
+    )
+    assert len(axes) == 1 + 2 * 2 * 3
+    kept = adata[(adata.obs["library_id"] == "toy_1") & adata.obs["in_tissue_tile"].to_numpy(dtype=bool)]
+    for start, name in ((1, "T-cells"), (7, "Macrophage")):
+        values = kept.obsm["true_abundance"][name].sort_values(kind="stable")
+        shown = [ax.get_title().splitlines()[1] for ax in axes[start : start + 6]]
+        np.testing.assert_array_equal(values[shown[:3]], values.iloc[::-1].iloc[:3])
+        np.testing.assert_array_equal(values[shown[3:]], values.iloc[:3])
+        assert axes[start].get_ylabel() == f"{name}\nhighest, cells per spot"
+        assert axes[start + 3].get_ylabel() == f"{name}\nlowest, cells per spot"
+    assert state_of(adata) == before
+
+
 def test_save(tiled, tmp_path):
     axes = hd.pl.tiles(tiled, library_id="toy_1", n_tiles=1, save=tmp_path / "a.png")
     assert len(axes) == 2
@@ -94,6 +117,13 @@ def test_save(tiled, tmp_path):
         ({"library_id": "toy_9"}, InputError, "BI-104.*toy_9"),
         ({"library_id": "toy_1", "barcodes": "nobody"}, InputError, "BI-104.*barcode"),
         ({"library_id": "toy_1", "n_tiles": -1}, InputError, "n_tiles"),
+        ({"library_id": "toy_1", "cell_types": "T-cells"}, MissingKeyError, "predicted_abundance"),
+        (
+            {"library_id": "toy_1", "cell_types": "T cell", "abundance": "true_abundance"},
+            InputError,
+            "did you mean 'T-cells'",
+        ),
+        ({"library_id": "toy_1", "cell_types": "T-cells", "barcodes": "x"}, InputError, "not by both"),
         ({"library_id": "toy_1", "image": {"toy_1": np.full((50, 50, 3), 200, np.uint8)}}, InputError, "BI-52"),
     ],
 )

@@ -8,17 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from histodecon._core import UNITS, InputError, Key, doc, first_names, read_table, table_keys, table_kind, table_of
+from histodecon._core import (
+    UNITS,
+    InputError,
+    Key,
+    doc,
+    first_names,
+    read_table,
+    table_keys,
+    table_kind,
+    table_of,
+    table_record,
+)
 from histodecon.pl._figure import TABLE_LABELS, choose, finish, plain, say
 from histodecon.pl._tissue import Tissue, draw_scale_bar, draw_spots, draw_tissue, find_tissue
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
 
 DEFAULT_TYPES = 4
 DIFFERENCE = "PuOr"  # orange: too low, purple: too high
+WIDTH = "Blues"
 _TOP = 99  # percentile at which colors saturate
 
 
@@ -30,6 +43,7 @@ def abundance(
     tables: str | Sequence[str] | None = None,
     library_id: str | None = None,
     difference: bool = True,
+    interval: bool = True,
     cmap: str = "magma_r",
     opacity: float = 0.45,
     table_key: str = Key.element.TABLE,
@@ -37,10 +51,10 @@ def abundance(
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> np.ndarray | None:
-    """Draw measured and predicted abundance and their difference on the tissue, one row a cell type.
+    """Draw measured and predicted abundance, their difference and how sure it is on the tissue, one row a cell type.
 
-    Tables share the colors of a row; colors saturate at the 99th percentile. Spots have their true diameter; a spot
-    without a value is a gray ring.
+    Tables share the colors of a row; colors saturate at the 99th percentile. The width of the interval, where the prediction has
+    one, is in the same unit and has colors of its own. Spots have their true diameter; a spot without a value is a gray ring.
 
     Parameters
     ----------
@@ -53,6 +67,9 @@ def abundance(
         Name of the slide; may be left out when there is one.
     difference
         With two tables, also draw the second minus the first.
+    interval
+        Also draw the width of the interval of the last table, if ``tl.predict_abundance`` wrote one (``obsm[key + "_lower"]``
+        and ``"_upper"``).
     cmap
         Colors of the tables. The difference is always orange (too low) to purple (too high).
     opacity
@@ -93,7 +110,8 @@ def abundance(
     if cell_types is None:
         means = values[keys[0]][names].mean().sort_values(ascending=False, kind="stable")
         names = list(means.index[:DEFAULT_TYPES])
-    panels = len(keys) + int(difference and len(keys) == 2)
+    width, how = _read_width(adata, keys[-1], tissue.rows) if interval else (None, "")
+    panels = len(keys) + int(difference and len(keys) == 2) + int(width is not None)
     tall = np.ptp(tissue.xy[:, 1]) + 3 * tissue.diameter
     wide = np.ptp(tissue.xy[:, 0]) + 3 * tissue.diameter
     height = float(np.clip(3.2 * tall / wide, 1.8, 5.0))
@@ -102,7 +120,10 @@ def abundance(
     )
     unit = UNITS[table_kind(adata, keys[0])]
     for name, row in zip(names, axes, strict=True):
-        _draw_row(row, tissue, {key: table[name].to_numpy() for key, table in values.items()}, cmap, opacity, unit)
+        own = {key: table[name].to_numpy() for key, table in values.items()}
+        _draw_row(row if width is None else row[:-1], tissue, own, cmap, opacity, unit)
+        if width is not None:
+            _draw_width(row[-1], tissue, width[name].to_numpy(), opacity, unit, how)
         row[0].set_ylabel(plain(name, 30), fontsize=11)
     draw_scale_bar(axes[-1, 0], tissue)
     figure.suptitle(plain(tissue.library), fontsize=11)
@@ -131,6 +152,23 @@ def _draw_row(
         _draw_bar(row[-1], DIFFERENCE, balanced, change, unit)
         labels = [TABLE_LABELS.get(key, plain(key, 30)) for key in keys[::-1]]
         row[-1].set_title(" − ".join(labels), fontsize=10)
+
+
+def _read_width(adata: AnnData, key: str, rows: np.ndarray) -> tuple[pd.DataFrame | None, str]:
+    """Upper minus lower bound of a prediction, and what they cover; None where there are none."""
+    lower, upper = f"{key}_lower", f"{key}_upper"
+    if lower not in adata.obsm or upper not in adata.obsm:
+        return None, ""
+    record = table_record(adata, lower) or {}
+    covers = f"{float(record['coverage']):.0%} " if "coverage" in record else ""
+    return (read_table(adata, upper) - read_table(adata, lower)).iloc[rows], f"width of the {covers}interval"
+
+
+def _draw_width(ax: Axes, tissue: Tissue, width: np.ndarray, opacity: float, unit: str, title: str) -> None:
+    norm = _shared_norm([width])
+    _draw_panel(ax, tissue, width, WIDTH, norm, opacity)
+    _draw_bar(ax, WIDTH, norm, width, unit)
+    ax.set_title(title, fontsize=10)
 
 
 def _draw_panel(ax: Axes, tissue: Tissue, values: np.ndarray, cmap: str, norm: Normalize, opacity: float) -> None:

@@ -23,7 +23,8 @@ from histodecon._core import (
     table_of,
     uns_branch,
 )
-from histodecon.pl._figure import choose, finish, plain
+from histodecon.pl._figure import finish, plain
+from histodecon.pl._tile_choice import Choice, choose_tiles
 from histodecon.pl._tissue import Tissue, draw_scale_bar, draw_tissue, find_tissue
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def tiles(
     data: Any,
     *,
     barcodes: str | Sequence[str] | None = None,
+    cell_types: str | Sequence[str] | None = None,
+    abundance: str = Key.obsm.PREDICTED,
     n_tiles: int = 12,
     output_px: int = 224,
     image: Any = None,
@@ -49,19 +52,26 @@ def tiles(
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> np.ndarray | None:
-    """Draw the spots on the H&E image, and some tiles as an encoder sees them.
+    """Draw the spots on the H&E image, and some tiles as an encoder sees them: from pale to stained, or those with most of a type.
 
     Left the slide, cut to its spots: circles have the true diameter of a spot, black where its tile is tissue, orange where
     it is not; numbered yellow squares are the tiles on the right. If the circles miss the tissue, image and coordinates
     do not belong together.
+
+    With ``cell_types`` the tiles are those with the most and those with the least of each type: does what the model calls T-cells
+    look like lymphocytes? Only tiles that hold tissue take part.
 
     Parameters
     ----------
     %(data)s
     barcodes
         Spots whose tiles are shown. Default: ``n_tiles`` of them, evenly from the least to the most stained.
+    cell_types
+        Types whose extremes are shown instead, two rows each: the highest, the lowest.
+    abundance
+        Key of ``obsm`` with the table that ranks them.
     n_tiles
-        Number of tiles when ``barcodes`` are not given; 0 draws the slide alone.
+        Number of tiles when ``barcodes`` are not given, of each cell type when these are; 0 draws the slide alone.
     output_px
         Side of a tile as handed to the encoder.
     %(image)s
@@ -80,9 +90,9 @@ def tiles(
     Raises
     ------
     MissingKeyError
-        :func:`histodecon.pp.tile_spots` has not been run, or there is no image.
+        :func:`histodecon.pp.tile_spots` has not been run, there is no image, or no such table.
     InputError
-        A slide or barcode is unknown, or the image is not the one that was tiled.
+        A slide, barcode or cell type is unknown, no tile has a value of a type, or the image is not the one that was tiled.
 
     Examples
     --------
@@ -92,12 +102,18 @@ def tiles(
     >>> axes = hd.pl.tiles(sdata, n_tiles=4, show=False)
     >>> len(axes)
     5
+    >>> axes = hd.pl.tiles(sdata, cell_types="T-cells", abundance="true_abundance", n_tiles=6, show=False)
+    >>> [ax.get_ylabel().splitlines()[1] for ax in axes[[1, 4]]]
+    ['highest, cells per spot', 'lowest, cells per spot']
     """
     adata = table_of(data, table_key)
     tissue = find_tissue(adata, library_id, library_key, with_picture=False)
     record = _record(adata, tissue.library)
     names = adata.obs_names[tissue.rows]
-    chosen = _choose(adata, tissue, barcodes, n_tiles)
+    choice = choose_tiles(
+        adata, tissue.rows, barcodes=barcodes, cell_types=cell_types, abundance=abundance, n_tiles=n_tiles
+    )
+    chosen = choice.at
     source = image_source(data, adata, tissue.library, image=image, image_key=image_key, library_key=library_key)
     opened = images.open_image(source.image)
     with nullcontext(opened) if opened is source.image else opened as slide:
@@ -105,16 +121,16 @@ def tiles(
         picture, _ = slide.thumbnail(MAP_PX)
         corners = source.to_fullres(np.array([[0, 0], [slide.width, slide.height]]))
         cut = _cut(slide, source, tissue.xy[chosen], int(record["size_px"]), output_px)
-    axes = _figure(len(chosen), tissue)
+    axes = _figure(choice, tissue)
     axes[0].imshow(
         picture, extent=(corners[0, 0], corners[1, 0], corners[1, 1], corners[0, 1]), interpolation="antialiased"
     )
     _draw_map(axes[0], adata, tissue, chosen, float(record["size_px"]))
-    fraction = adata.obs[Key.obs.TISSUE_FRACTION].to_numpy()[tissue.rows]
-    for number, (ax, row, tile) in enumerate(zip(axes[1:], chosen, cut, strict=True), start=1):
-        _draw_tile(
-            ax, tile, float(record["size_px"]), f"{number} · {fraction[row]:.0%} tissue\n{plain(names[row], 24)}"
-        )
+    captions = [f"{text}\n{plain(names[row], 24)}" for row, text in zip(chosen, choice.captions, strict=True)]
+    for number, (ax, caption, tile) in enumerate(zip(axes[1:], captions, cut, strict=True), start=1):
+        _draw_tile(ax, tile, float(record["size_px"]), f"{number} · {caption}")
+    for row, label in enumerate(choice.labels):
+        axes[1 + row * choice.n_columns].set_ylabel(label, fontsize=9)
     if len(axes) > 1:
         draw_scale_bar(axes[-1], replace(tissue, mpp=float(record["mpp"])))
     return None if finish(axes[0].figure, show=show, save=save) else axes
@@ -128,19 +144,6 @@ def _record(adata: AnnData, library: str) -> Mapping[str, Any]:
         where = f"tiled slides: {first_names(uns_branch(adata, Key.uns.TILES))}"
         raise MissingKeyError(msg, where=where, fix="run `histodecon.pp.tile_spots(data)` first", code="BI-87")
     return record
-
-
-def _choose(adata: AnnData, tissue: Tissue, barcodes: str | Sequence[str] | None, n_tiles: int) -> np.ndarray:
-    """Positions among the rows of the slide."""
-    names = [str(name) for name in adata.obs_names[tissue.rows]]
-    if barcodes is not None:
-        place = {name: position for position, name in enumerate(names)}
-        return np.array([place[name] for name in choose(barcodes, names, "barcode")], dtype=int)
-    if n_tiles < 0:
-        msg = f"`n_tiles` must be 0 or more, not {n_tiles}"
-        raise InputError(msg, fix="`n_tiles=12`")
-    order = np.argsort(adata.obs[Key.obs.TISSUE_FRACTION].to_numpy()[tissue.rows], kind="stable")
-    return order[np.unique(np.linspace(0, len(order) - 1, min(n_tiles, len(order))).round().astype(int))]
 
 
 def _require_same(slide: images.SlideImage, record: Mapping[str, Any], library: str) -> None:
@@ -161,19 +164,22 @@ def _cut(slide: images.SlideImage, source: ImageSource, xy: np.ndarray, size_px:
     return out
 
 
-def _figure(n_tiles: int, tissue: Tissue) -> np.ndarray:
-    """A panel for the slide, and a grid of panels as high as it."""
+def _figure(choice: Choice, tissue: Tissue) -> np.ndarray:
+    """A panel for the slide, and a grid of panels as high as it, or as wide as a page where rows are named."""
     import matplotlib.pyplot as plt
 
+    n_tiles, n_columns = len(choice.at), choice.n_columns
     wide, tall = np.ptp(tissue.xy, axis=0) + 3 * tissue.diameter
-    height = float(np.clip(6.0 * tall / wide, 3.5, 7.5))
-    n_columns = int(np.ceil(np.sqrt(n_tiles))) if n_tiles else 0
     n_rows = -(-n_tiles // n_columns) if n_tiles else 0
-    gallery = height / n_rows * 0.85 * n_columns if n_tiles else 0.0
-    figure = plt.figure(figsize=(height * wide / tall + gallery, height + 0.3), layout="constrained")
+    height = float(np.clip(6.0 * tall / wide, 3.5, 7.5))
+    if choice.labels:
+        height = max(height, min(1.5 * n_rows, 14.0))
+    slide = min(height * wide / tall, 7.5)
+    gallery = height / n_rows * 0.85 * n_columns + 0.4 * bool(choice.labels) if n_tiles else 0.0
+    figure = plt.figure(figsize=(slide + gallery, height + 0.3), layout="constrained")
     if not n_tiles:
         return np.array([figure.add_subplot()])
-    halves = figure.add_gridspec(1, 2, width_ratios=[height * wide / tall, gallery])
+    halves = figure.add_gridspec(1, 2, width_ratios=[slide, gallery])
     grid = halves[1].subgridspec(n_rows, n_columns)
     panels = [figure.add_subplot(grid[i // n_columns, i % n_columns]) for i in range(n_tiles)]
     return np.array([figure.add_subplot(halves[0]), *panels])
