@@ -125,3 +125,20 @@ def test_a_subset_keeps_the_picture_of_its_slide_alone() -> None:
     adata.uns["spatial"] = {"a": {"images": {}}, "b": {"images": {}}}
     assert set(hd.get.abundance(adata).uns["spatial"]) == {"a", "b"}
     assert set(hd.get.abundance(adata[-2:].copy()).uns["spatial"]) == {"b"}
+
+
+def test_as_a_table_of_the_spatialdata_it_belongs_to_the_same_spots(tmp_path: Path) -> None:
+    import spatialdata as sd
+
+    sdata = hd.datasets.toy_slide(n_patients=2, n_rows=5, n_cols=5)
+    cells = hd.get.abundance(sdata["table"], layers={"true": "true_abundance"})
+    assert cells.uns["spatialdata_attrs"] == sdata["table"].uns["spatialdata_attrs"]
+    sdata["cell_types"] = cells
+    sdata.write(tmp_path / "a.zarr")
+    back = sd.read_zarr(tmp_path / "a.zarr")
+    shapes, table = sd.match_element_to_table(back, "toy_2_spots", "cell_types")
+    assert table.n_obs == (sdata["table"].obs["library_id"] == "toy_2").sum()
+    np.testing.assert_array_equal(table.obs[table.uns["spatialdata_attrs"]["instance_key"]], shapes["toy_2_spots"].index)
+    plain = sdata["table"].copy()
+    del plain.uns["spatialdata_attrs"]
+    assert "spatialdata_attrs" not in hd.get.abundance(plain, layers={"true": "true_abundance"}).uns

@@ -68,7 +68,7 @@ def test_everything_is_in_one_file_that_asks_nothing_of_the_network(sdata: Any, 
     before = state_of(sdata["table"])
     page = checked(hd.pl.report(sdata, tmp_path / "a.html"))
     assert state_of(sdata["table"]) == before
-    assert page.tags.count("img") == 4  # two slides, scores, colocalization
+    assert page.tags.count("img") == 5  # two slides, what they are made of, scores, colocalization
     assert "script" not in page.tags
     assert all(source.startswith(("data:image/png;base64,", "#")) for source in page.sources)
     assert [heading for heading in ("Slides", "Maps", "Scores", "Made with") if heading not in page.text] == []
@@ -139,5 +139,5 @@ def test_a_browser_draws_it(sdata: Any, tmp_path: Path) -> None:
     run = subprocess.run(
         ["chromium", *options, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120, check=True
     )
-    assert len(re.findall("<img", run.stdout)) == 4
+    assert len(re.findall("<img", run.stdout)) == 5
     assert "Before you trust it" in run.stdout

@@ -24,6 +24,7 @@ from histodecon._core import (
 if TYPE_CHECKING:
     from anndata import AnnData
 
+ANNOTATES = "spatialdata_attrs"  # what SpatialData asks to find the shapes of a table
 LAYERS = {
     "target": Key.obsm.TARGETS,
     "predicted": Key.obsm.PREDICTED,
@@ -50,7 +51,8 @@ def abundance(adata: AnnData, *, layers: Mapping[str, str] | None = None, use: s
     Returns
     -------
     New AnnData, float64, ``var_names`` are the real cell-type names. It carries ``obs``, ``obsm["spatial"]`` and
-    ``uns["spatial"]``; ``uns["layers"]`` says for each layer its ``key``, ``kind`` and ``unit``; the column of ``var`` with
+    ``uns["spatial"]`` and, of a table of a SpatialData, what ties it to its spots, so that ``sdata["cell_types"] = cells`` shows up
+    in spatialdata-plot and napari; ``uns["layers"]`` says for each layer its ``key``, ``kind`` and ``unit``; the column of ``var`` with
     a layer's name says which types it has. A type that a layer lacks is NaN there.
 
     Raises
@@ -89,6 +91,9 @@ def abundance(adata: AnnData, *, layers: Mapping[str, str] | None = None, use: s
         cells.obsm[Key.obsm.SPATIAL] = np.array(adata.obsm[Key.obsm.SPATIAL])
     if Key.uns.SPATIAL in adata.uns:
         cells.uns[Key.uns.SPATIAL] = _slides_present(adata)
+    annotates = dict(adata.uns.get(ANNOTATES, {}))
+    if {annotates.get("region_key"), annotates.get("instance_key")} <= set(adata.obs.columns):
+        cells.uns[ANNOTATES] = annotates
     kinds = {layer: table_kind(adata, key) for layer, key in chosen.items()}
     cells.uns["layers"] = {
         layer: {"key": key, "kind": kinds[layer], "unit": UNITS[kinds[layer]]} for layer, key in chosen.items()

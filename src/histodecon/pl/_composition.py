@@ -102,10 +102,11 @@ def composition(
     --------
     >>> import histodecon as hd
     >>> adata = hd.datasets.toy_slide(n_patients=2)["table"]
-    >>> axes = hd.pl.composition(adata, "true_abundance", kind="dominant", show=False)
+    >>> key = "true_abundance"
+    >>> axes = hd.pl.composition(adata, key, kind="dominant", show=False)
     >>> [ax.get_title() for ax in axes]
     ['toy_1', 'toy_2']
-    >>> len(adata.uns["true_abundance_colors"])
+    >>> len(adata.uns[key + "_colors"])
     6
     """
     adata = table_of(data, table_key)

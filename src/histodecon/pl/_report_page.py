@@ -21,7 +21,8 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid #eee; text-align: right
 th { border-bottom: 1px solid #999; } th:first-child, td:first-child { text-align: left; }
 td.text { text-align: left; } img { max-width: 100%; display: block; margin: .8rem 0; }
 p.note { color: #555; font-size: .9rem; } li.warning { color: #8a3b00; } code { font-size: .85em; overflow-wrap: anywhere; }
-nav a { margin-right: 1rem; } @media print { h2 { break-after: avoid; } img, table { break-inside: avoid; } }
+nav { margin: .6rem 0; } nav a { margin-right: 1.1rem; color: #0b5394; text-decoration: none; } nav a:hover { text-decoration: underline; }
+tbody tr:nth-child(even) { background: #f7f7f7; } h1 { border-bottom: 3px solid #0072b2; padding-bottom: .4rem; } @media print { h2 { break-after: avoid; } img, table { break-inside: avoid; } }
 """
 
 

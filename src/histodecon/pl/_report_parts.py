@@ -13,6 +13,7 @@ import pandas as pd
 from histodecon._core import Key, read_table, table_of, uns_branch
 from histodecon.pl._abundance import abundance
 from histodecon.pl._colocalization import colocalization
+from histodecon.pl._composition import composition
 from histodecon.pl._evaluation import evaluation
 from histodecon.pl._figure import TABLE_LABELS
 
@@ -26,10 +27,25 @@ Slides = Mapping[str, "NDArray[np.intp]"]
 OUTSIDE = "out_of_distribution"
 STRONGEST = 10
 MANY_OUTSIDE = 0.5
+MEAN = "mean"
+MOST_GROUPS = 6
+FOLD_COLUMNS = (
+    "fold",
+    "learner",
+    "n_train",
+    "n_test",
+    "cc",
+    "n_defined",
+    "spearman",
+    "l1",
+    "l1_shares",
+    "cc_difference",
+    "cc_p",
+)
 PACKAGES = ("histodecon", "anndata", "numpy", "scanpy", "spatialdata", "squidpy", "timm", "torch")
 
 
-def add_slides(page: Page, adata: AnnData, slides: Slides) -> None:
+def add_slides(page: Page, adata: AnnData, slides: Slides, tables: Sequence[str]) -> None:
     """Add a table of the slides."""
     tiles, notes = uns_branch(adata, Key.uns.TILES), uns_branch(adata, Key.uns.SLIDES)
     rows = []
@@ -45,6 +61,11 @@ def add_slides(page: Page, adata: AnnData, slides: Slides) -> None:
         row |= {"tile, µm": own.get("size_um", np.nan), "padded tiles": own.get("n_padded", np.nan)}
         rows.append(row)
     page.section("Slides")
+    named = [TABLE_LABELS.get(key, key) for key in tables]
+    n_types = read_table(adata, tables[-1]).shape[1]
+    patients = f" of {adata.obs[Key.obs.PATIENT].nunique()} patients" if Key.obs.PATIENT in adata.obs else ""
+    slide = "slide" if len(slides) == 1 else "slides"
+    page.say(f"{len(slides)} {slide}{patients}, {adata.n_obs} spots, {n_types} cell types: {', '.join(named)}.")
     page.table(pd.DataFrame(rows))
 
 
@@ -116,8 +137,10 @@ def add_maps(
             page.picture(axes[0, 0].figure, f"Maps of cell types on slide {library}")
 
 
-def add_composition(page: Page, adata: AnnData, slides: Slides, key: str) -> None:
-    """Add the mean of every cell type on every slide."""
+def add_composition(
+    page: Page, adata: AnnData, slides: Slides, key: str, drawn: Sequence[str], library_key: str
+) -> None:
+    """Add what the spots are made of, and the mean of every cell type on every slide."""
     table = read_table(adata, key)
     unit = uns_branch(adata, Key.uns.TABLES).get(key, {}).get("unit", "")
     with warnings.catch_warnings():
@@ -126,6 +149,15 @@ def add_composition(page: Page, adata: AnnData, slides: Slides, key: str) -> Non
     page.section("Cell types of each slide")
     page.say(f"Mean over spots, {TABLE_LABELS.get(key, key)}, {unit}.")
     page.table(pd.DataFrame({"cell type": list(map(str, table.columns)), **means}))
+    if not drawn or bool((table < 0).any(axis=None)):
+        return
+    colors = f"{key}_colors"
+    kept = colors in adata.uns
+    axes = composition(adata, key, library_id=list(drawn), library_key=library_key, show=False)
+    if not kept and colors in adata.uns:
+        del adata.uns[colors]  # a report writes nothing into the data
+    if axes is not None:
+        page.picture(axes[0].figure, "What each spot is made of")
 
 
 def add_scores(page: Page, adata: AnnData) -> None:
@@ -138,16 +170,39 @@ def add_scores(page: Page, adata: AnnData) -> None:
         page.say(
             f"{record['learner']}, each group of {record['groupby']} left out once ({TABLE_LABELS.get(key, key)}):"
         )
-        page.table(pd.DataFrame({name: np.asarray(values) for name, values in record["scores"].items()}))
+        page.table(_fold_scores({name: np.asarray(values) for name, values in record["scores"].items()}))
     if evaluated:
-        page.say(
-            f"{evaluated['predicted']} against {evaluated['truth']}. If the model was trained on these spots, this says how "
-            "well it remembers, not how well it predicts."
-        )
-        page.table(pd.DataFrame({name: np.asarray(values) for name, values in evaluated["scores"].items()}))
+        truth, predicted = (str(evaluated[name]) for name in ("truth", "predicted"))
+        text = f"{predicted} against {truth}, cell type by cell type."
+        if predicted not in validated:
+            text += (
+                " If the model was trained on these spots, this says how well it remembers, not how well it predicts."
+            )
+        page.say(text)
+        page.table(_type_scores({name: np.asarray(values) for name, values in evaluated["scores"].items()}))
         bars = evaluation(adata, show=False)
         if bars is not None:
             page.picture(bars.figure, "Scores of every cell type")
+
+
+def _fold_scores(scores: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """What a reader compares; columns without any value are left out."""
+    table = pd.DataFrame({name: scores[name] for name in FOLD_COLUMNS if name in scores})
+    return table.dropna(axis="columns", how="all")
+
+
+def _type_scores(scores: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """One row a cell type: its means over groups and, of few groups, the CC of each."""
+    table = pd.DataFrame(dict(scores))
+    table = table[[name for name in table.columns if not name.endswith(("_low", "_high"))]]
+    groups = [str(name) for name in dict.fromkeys(table["group"]) if name != MEAN]
+    if len(groups) == 1 or not (table["group"] == MEAN).any():
+        return table if len(groups) > 1 else table.drop(columns="group")
+    rows = table[table["group"] == MEAN].drop(columns="group").set_index("cell_type")
+    if len(groups) <= MOST_GROUPS:
+        wide = table.pivot(index="cell_type", columns="group", values="cc")
+        rows = pd.concat([rows, wide[groups].add_prefix("cc in ").reindex(rows.index)], axis=1)
+    return rows.reset_index()
 
 
 def add_colocalization(page: Page, adata: AnnData) -> None:
