@@ -136,9 +136,11 @@ def test_as_a_table_of_the_spatialdata_it_belongs_to_the_same_spots(tmp_path: Pa
     sdata["cell_types"] = cells
     sdata.write(tmp_path / "a.zarr")
     back = sd.read_zarr(tmp_path / "a.zarr")
-    shapes, table = sd.match_element_to_table(back, "toy_2_spots", "cell_types")
-    assert table.n_obs == (sdata["table"].obs["library_id"] == "toy_2").sum()
-    np.testing.assert_array_equal(table.obs[table.uns["spatialdata_attrs"]["instance_key"]], shapes["toy_2_spots"].index)
+    table = back["cell_types"]
+    own = table.obs[table.obs["region"] == "toy_2_spots"]
+    assert set(own["spot_id"]) == set(back["toy_2_spots"].index)
+    colors = sd.get_values("T-cells", sdata=back, element_name="toy_2_spots", table_name="cell_types")
+    np.testing.assert_array_equal(colors["T-cells"], cells[own.index, "T-cells"].X.ravel())
     plain = sdata["table"].copy()
     del plain.uns["spatialdata_attrs"]
     assert "spatialdata_attrs" not in hd.get.abundance(plain, layers={"true": "true_abundance"}).uns

@@ -109,6 +109,18 @@ def test_what_tl_gives_is_drawn_the_same_from_all_forms(results: dict[str, Any],
     np.testing.assert_allclose(means_of(ax)[0], expected)
 
 
+def test_what_compare_learners_keeps_is_drawn() -> None:
+    table = long()
+    record = {"scores": {name: table[name].to_numpy() for name in table.columns}, "groupby": "patient"}
+    ax = hd.pl.ablation(record, show=False)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["mlp", "ridge"]
+    one = {"scores": {name: table.loc[table["encoders"] == "both", name].to_numpy() for name in table.columns}}
+    ax = hd.pl.ablation(one, reference="ridge", show=False)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["mlp", "ridge"]
+    own = table[table["encoders"] == "both"].groupby("learner", sort=False)["cc"].mean()
+    np.testing.assert_allclose(means_of(ax)[0], own)
+
+
 def test_given_axes_are_used_and_files_written(tmp_path: Path) -> None:
     _, ax = plt.subplots()
     assert hd.pl.ablation(long(), ax=ax, save=tmp_path / "a.png") is ax

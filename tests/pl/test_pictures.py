@@ -26,7 +26,7 @@ import histodecon as hd
 
 BASELINES = Path(__file__).parent / "baseline"
 REDRAW = bool(os.environ.get("HISTODECON_DRAW_BASELINES"))
-DPI = 40
+DPI = 30
 TOLERANCE = 3.0  # root mean square over pixels of 0 to 255, after a blur of one pixel
 WITHOUT_PICTURE = {"report"}  # a page; the browser looks at it
 
@@ -79,8 +79,7 @@ def test_it_looks_as_it_did(name: str, tmp_path: Path) -> None:
     seen = picture(name)
     path = BASELINES / f"{name}.png"
     if REDRAW:
-        colors = Image.fromarray(seen).quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        colors.save(path, optimize=True)
+        Image.fromarray(seen).save(path, optimize=True)
     expected = np.asarray(Image.open(path).convert("RGB"))
     far = difference(seen, expected)
     if far > TOLERANCE:
@@ -91,7 +90,7 @@ def test_it_looks_as_it_did(name: str, tmp_path: Path) -> None:
 def test_every_function_has_a_picture_and_every_picture_a_function() -> None:
     assert {name.split(".")[0] for name in PICTURES} == set(hd.pl.__all__) - WITHOUT_PICTURE
     assert {path.stem for path in BASELINES.glob("*.png")} == set(PICTURES)
-    assert sum(path.stat().st_size for path in BASELINES.glob("*.png")) < 300_000
+    assert sum(path.stat().st_size for path in BASELINES.glob("*.png")) < 500_000
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ def ablation(
     Parameters
     ----------
     scores
-        A dict from the name of a set to what :func:`histodecon.tl.cross_validate` or
-        :func:`histodecon.tl.evaluate` with ``groupby`` returned or keep in ``uns``; or a long table, one row a set, patient and, if
+        What :func:`histodecon.tl.compare_learners` keeps in ``uns``; or a dict from the name of a set to what
+        :func:`histodecon.tl.cross_validate` or :func:`histodecon.tl.evaluate` with ``groupby`` returned; or a long table, one row a set, patient and, if
         there are such, series and seed. Repeated rows are averaged, rows of the patient ``mean`` left out.
     by
         Of a long table, the column that is compared.

@@ -23,7 +23,8 @@ def read_scores(
     Parameters
     ----------
     scores
-        A long table, or a mapping from the name of a set to what ``tl.cross_validate`` or ``tl.evaluate`` gave.
+        A long table, a record of ``tl.compare_learners``, or a mapping from the name of a set to what ``tl.cross_validate`` or
+        ``tl.evaluate`` gave.
     by, unit, series, metric
         Columns of a long table; of a mapping only ``metric`` is read.
 
@@ -38,6 +39,10 @@ def read_scores(
     InputError
         There are no scores, or not of single patients.
     """
+    if isinstance(scores, Mapping) and isinstance(scores.get("scores"), Mapping) and "encoders" in scores["scores"]:
+        scores = pd.DataFrame({str(name): np.asarray(values) for name, values in scores["scores"].items()})
+        alone = scores["encoders"].nunique() == 1
+        by, unit, series = ("learner", "test", None) if alone else ("encoders", "test", "learner")
     if isinstance(scores, pd.DataFrame):
         found = _of_long(scores, by, unit, series, metric)
     elif isinstance(scores, Mapping) and scores:
