@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all there is to know: each makes .venv on first use. `make help` lists the parts.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types docs unit format pictures paper reliability clean
+.PHONY: help install demo test lint types docs unit format pictures paper reliability package newcomer clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -30,6 +30,8 @@ help:
 	@echo "make pictures draw the pictures of README and docs anew"
 	@echo "make paper    run the source's experiments on real tissue; pages of docs/results"
 	@echo "make reliability  kills, full disks, flipped bits, bad inputs; the page docs/reliability.md"
+	@echo "make package  wheel and source distribution, tried in environments of their own"
+	@echo "make newcomer an empty environment, the lines of README, a picture; timed"
 	@echo "make install  only make .venv"
 	@echo "make clean    remove what the others made, but not .venv"
 
@@ -56,6 +58,7 @@ types: $(STAMP)
 docs: $(STAMP)
 	@echo "== docs"
 	@$(PY) -m sphinx -q -n -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+	@$(PY) scripts/check_links.py docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 unit: $(STAMP)
@@ -75,6 +78,12 @@ paper: $(STAMP)
 
 reliability: $(STAMP)
 	@OMP_NUM_THREADS=1 HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) benchmarks/reliability.py --kills 100 --flips 1000
+
+package: $(STAMP)
+	@sh scripts/check_package.sh
+
+newcomer: $(STAMP)
+	@sh scripts/check_package.sh newcomer
 
 clean:
 	@rm -rf demo_output docs/_build docs/api/generated build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -86,6 +86,54 @@ def test_the_whole_journey_gives_the_numbers_of_python(drawn: Any, store: Path, 
     assert len(pd.read_csv(tmp_path / "pairs.csv")) == len(pairs) == 15
 
 
+def test_real_tissue_gives_the_numbers_of_python(shared_data: Path, tmp_path: Path) -> None:
+    """Two sections of two patients, from their files to colocalization; every ninth spot, to be quick."""
+    folder, stores, model = shared_data / "her2st", [], tmp_path / "m.safetensors"
+    for section, patient in (("B4", "B"), ("C2", "C")):
+        counts = pd.read_csv(folder / "counts" / f"{section}.tsv.gz", sep="\t", index_col=0).iloc[::9, :50]
+        counts.to_csv(tmp_path / f"{section}.tsv", sep="\t")
+        (image,) = (folder / "images").glob(f"{section}__*.jpg")
+        spots = folder / "spotfiles" / f"{section}_selection.tsv"
+        stores.append(tmp_path / f"{section}.zarr")
+        files = [tmp_path / f"{section}.tsv", spots, image]
+        call("read-st", *files, "--output", stores[-1], "--library-id", section, "--patient", patient)
+        call("tile", stores[-1])
+        call("embed", stores[-1], "color_stats")
+    tables = []
+    for store, section, patient in zip(stores, ("B4", "C2"), ("B", "C"), strict=True):
+        (image,) = (folder / "images").glob(f"{section}__*.jpg")
+        spots = folder / "spotfiles" / f"{section}_selection.tsv"
+        sdata = hd.io.read_st(tmp_path / f"{section}.tsv", spots, image, library_id=section, patient=patient)
+        hd.pp.tile_spots(sdata)
+        hd.pp.embed_tiles(sdata, "color_stats", show_progress_bar=False)
+        adata = sdata["table"]
+        own = np.asarray(adata.obsm["X_color_stats"], dtype=float)[:, :4]
+        drawn = pd.DataFrame(1 + np.abs(own), adata.obs_names, ["T", "B", "CAFs MSC/iCAF-like", "M"])
+        drawn.to_csv(tmp_path / "cells.csv")
+        call("targets", store, tmp_path / "cells.csv")
+        hd.tl.set_targets(adata, drawn)
+        tables.append(adata)
+    how = ["--use-rep", "X_color_stats", "--learner", "ridge"]
+    told = facts("crossval", *stores, *how, "--scores", tmp_path / "cv.csv")
+    facts("train", *stores, *how, "--model", model)
+    for store in stores:
+        call("predict", store, model)
+        call("colocalize", store)
+    both = hd.concat(tables, index_unique=None)
+    same = {"use_rep": "X_color_stats", "learner": "ridge", "show_progress_bar": False}
+    expected = hd.tl.cross_validate(both, **same)
+    np.testing.assert_allclose([row["l1"] for row in told["scores"]], expected["l1"].to_numpy(), rtol=1e-9)
+    trained = hd.tl.train_regressor(both, **same)
+    for store, adata in zip(stores, tables, strict=True):
+        hd.tl.predict_abundance(adata, trained)
+        hd.tl.colocalization(adata)
+        found = read_zarr(store)["table"]
+        for key in ("X_color_stats", "predicted_abundance"):
+            np.testing.assert_allclose(np.asarray(found.obsm[key]), np.asarray(adata.obsm[key]), atol=1e-6)
+        there, here = (table.uns["colocalization"]["pooled"]["R"] for table in (found, adata))
+        np.testing.assert_allclose(there, here, atol=1e-6)
+
+
 def test_tables_without_images_are_stores_too(drawn: Any, tmp_path: Path) -> None:
     adata = drawn["table"].copy()
     adata.uns.pop("spatial")
