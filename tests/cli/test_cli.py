@@ -119,7 +119,7 @@ def test_real_tissue_gives_the_numbers_of_python(shared_data: Path, tmp_path: Pa
     for store in stores:
         call("predict", store, model)
         call("colocalize", store)
-    both = hd.concat(tables, index_unique=None)
+    both = hd.concat(tables, index_unique="-")
     same = {"use_rep": "X_color_stats", "learner": "ridge", "show_progress_bar": False}
     expected = hd.tl.cross_validate(both, **same)
     np.testing.assert_allclose([row["l1"] for row in told["scores"]], expected["l1"].to_numpy(), rtol=1e-9)

@@ -204,6 +204,20 @@ def test_the_journey_without_spots_reaches_its_end_and_survives(
     assert back.attrs["histodecon"] == sdata.attrs["histodecon"]
 
 
+def test_super_resolve_writes_what_is_documented(journey: dict[str, Any], tmp_path: Path) -> None:
+    """Spots that are tiles of themselves: the smallest map there is."""
+    spots = journey["tables"]["tl.set_targets"].copy()
+    tiles = journey["tables"]["tl.predict_abundance"].copy()
+    before = slots(tiles)
+    hd.tl.super_resolve(tiles, spots)
+    after = slots(tiles)
+    written = {slot for slot in after if after[slot] != before.get(slot)}
+    promised, allowed = documented("tl.super_resolve")
+    assert promised <= written <= allowed
+    tiles.write_h5ad(tmp_path / "tiles.h5ad")
+    assert state_of(ad.read_h5ad(tmp_path / "tiles.h5ad"), loose=True) == state_of(tiles, loose=True)
+
+
 def test_the_documentation_shows_the_journey() -> None:
     for row in JOURNEY:
         for name in row.functions:

@@ -173,6 +173,13 @@ JOURNEY = (
         "DataFrame (n, n_types), unit of the targets; bounds of a calibrated model; novelty, above 1 out of distribution",
     ),
     JourneyStep(
+        ("tl.super_resolve",),
+        (f'obsm["{Key.obsm.PREDICTED}"] of small tiles', f'obsm["{Key.obsm.TARGETS}"] of spots'),
+        (f'obsm["{Key.obsm.SUPER_RESOLVED}"]', f'obs["{Key.obs.PARENT}"]', f'{_ROOT}["{Key.uns.TABLES}"]'),
+        (),
+        "DataFrame (n_tiles, n_types): the tiles of a spot sum to its cells, or average to its proportions",
+    ),
+    JourneyStep(
         ("tl.cross_validate",),
         ('obsm["X_{encoder}"]', f'obsm["{Key.obsm.TARGETS}"]', f'obs["{Key.obs.PATIENT}"]'),
         (

@@ -21,6 +21,7 @@ class Key:
         NOVELTY = "novelty"
         OUT_OF_DISTRIBUTION = "out_of_distribution"
         ANNOTATION = "annotation"
+        PARENT = "parent_spot"
 
     class obsm:
         """Keys of ``obsm``."""
@@ -32,6 +33,7 @@ class Key:
         PREDICTED_UPPER = "predicted_abundance_upper"
         CROSS_VALIDATED = "crossval_abundance"
         CONSENSUS = "consensus_abundance"
+        SUPER_RESOLVED = "superresolved_abundance"
         EMBEDDING_PREFIX = "X_"
 
     class varm:

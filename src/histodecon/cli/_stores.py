@@ -43,7 +43,7 @@ def open_store(path: Path) -> Any:
             msg,
             where=str(path),
             why=f"stores end in {' or '.join(SUFFIXES)}",
-            fix="`histodecon read visium FOLDER -o slide.zarr` makes one",
+            fix="`histodecon read-visium FOLDER -o slide.zarr` makes one",
             code="FI-06",
         )
     import anndata as ad
@@ -99,12 +99,15 @@ def open_tables(paths: list[Path], table_key: str = "table") -> AnnData:
 
     Returns
     -------
-    One table; with several stores, what they have in common.
+    One table; with several stores, what they have in common. Barcodes that stand in two of them get the name of their slide.
     """
     import histodecon as hd
 
     tables = [open_table(path, table_key) for path in paths]
-    return tables[0] if len(tables) == 1 else hd.concat(tables)
+    if len(tables) == 1:
+        return tables[0]
+    names = [name for table in tables for name in table.obs_names]
+    return hd.concat(tables, index_unique=None if len(set(names)) == len(names) else "-")
 
 
 def keep(data: Any, path: Path, output: Path | None) -> Path:

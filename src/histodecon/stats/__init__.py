@@ -26,6 +26,7 @@ from histodecon.stats._scores import (
     score_table,
     spearman_per_type,
 )
+from histodecon.stats._share_out import share_out
 from histodecon.stats._spacing import nearest_neighbor_pitch
 from histodecon.stats._spatialdm import morans_r_spatialdm
 from histodecon.stats._splits import group_k_fold, leave_one_group_out
@@ -69,5 +70,6 @@ __all__ = [
     "pool_morans_r",
     "rmse_per_type",
     "score_table",
+    "share_out",
     "spearman_per_type",
 ]
