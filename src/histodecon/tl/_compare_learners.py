@@ -108,7 +108,8 @@ def compare_learners(
     Notes
     -----
     Writes ``uns[key_added]``: ``summary`` and ``scores`` (dicts of columns; ``scores`` has a row a combination, unit and seed), and
-    ``reference``, ``groupby``, ``targets``. Draw it with :func:`histodecon.pl.ablation`.
+    ``reference``, ``groupby``, ``targets``. Draw it with
+    ``pl.ablation(pd.DataFrame(adata.uns["learner_comparison"]["scores"]), series="learner")``.
 
     Folds share training patients, so p is approximate; and of many combinations the best looks better than it is.
 
