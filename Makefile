@@ -29,7 +29,7 @@ help:
 	@echo "make format   let ruff mend what it can"
 	@echo "make pictures draw the pictures of README and docs anew"
 	@echo "make paper    run the source's experiments on real tissue; pages of docs/results"
-	@echo "make reliability  kills, full disks, flipped bits, bad inputs; the page docs/reliability.md"
+	@echo "make reliability  bad inputs, kills, full disks, flipped bits, fuzzed files, a long run; the page docs/reliability.md"
 	@echo "make package  wheel and source distribution, tried in environments of their own"
 	@echo "make newcomer an empty environment, the lines of README, a picture; timed"
 	@echo "make install  only make .venv"
@@ -77,7 +77,7 @@ paper: $(STAMP)
 	@HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) -m paper.run --config paper/configs/at_hand.toml
 
 reliability: $(STAMP)
-	@OMP_NUM_THREADS=1 HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) benchmarks/reliability.py --kills 100 --flips 1000
+	@OMP_NUM_THREADS=1 HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) benchmarks/reliability.py --kills 200 --flips 2000 --fuzz 20000
 
 package: $(STAMP)
 	@sh scripts/check_package.sh

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from histodecon.stats import _columns
 from histodecon.stats._columns import column_means, unit_columns
 
 
@@ -51,3 +53,20 @@ def test_entries_that_count_and_all_of_them_give_the_same_columns() -> None:
     assert flat.tolist() == flat_too.tolist() == [False, True, False]
     assert (all_of_them[:, 1] == 0).all()
     assert all_of_them.dtype == np.float64
+
+
+def test_ordinary_columns_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In many parts, with a large mean; what leaves the range of floats takes the other one."""
+
+    def never(_: np.ndarray) -> None:
+        pytest.fail("the long way")
+
+    monkeypatch.setattr(_columns, "_PART", 64)
+    monkeypatch.setattr(_columns, "_scaled_unit_columns", never)
+    values = np.random.default_rng(0).normal(size=(500, 3)) + np.array([0.0, 1e3, 1e6])
+    unit, flat = _columns.unit_table(values)
+    centered = values - values.mean(axis=0)
+    np.testing.assert_allclose(unit, centered / np.linalg.norm(centered, axis=0), atol=1e-10)
+    assert not flat.any()
+    with pytest.raises(pytest.fail.Exception, match="long way"):
+        _columns.unit_table(values * 1e-60)

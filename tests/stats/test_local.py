@@ -91,3 +91,10 @@ def test_refusals(change: dict[str, object]) -> None:
     x, coords = sample(20)
     with pytest.raises(ValueError, match=r"pairs|length|rows"):
         local_morans_r(**{"x": x, "coords": coords, "length": 1.0, "pairs": [[0, 1]], **change})  # type: ignore[arg-type]
+
+
+def test_places_far_from_the_origin_lose_no_digits() -> None:
+    x, coords = sample(30)
+    near = local_morans_r(x, coords, 0.8, [[0, 1], [2, 2]])
+    far = local_morans_r(x, coords + 1e6, 0.8, [[0, 1], [2, 2]])
+    np.testing.assert_allclose(far.r, near.r, atol=1e-8)  # 1e6 away, coordinates themselves keep 1e-10 of a unit
