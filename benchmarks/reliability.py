@@ -113,7 +113,7 @@ def inputs_table(
         *rows,
         "",
         "A test may name several ids and then counts in several rows; the sentence above counts it once.",
-        f"Ids without a test that passed in this run: {', '.join(untried) or 'none'}.",
+        f"Ids without a test that passed in this run, for want of optional packages or data: {', '.join(untried) or 'none'}.",
     ]
 
 
@@ -147,8 +147,9 @@ def faults_table(cases: list[ET.Element]) -> list[str]:
     return [
         *rows,
         "",
-        "Lost means that neither the old nor the new content can be read. Kills of histodecon and of the plain writers are drawn from the "
-        "same random times; the child is killed wherever it is, so some kills hit before or after the writing.",
+        "Lost means that neither the old nor the new content can be read. Processes are killed at random times between their start and "
+        "the end of the writing, those of the plain writers from a tenth of that time on; a process that was through counts as no kill. "
+        "Models, and tensors with `torch.save`, are written again and again until the kill.",
         f"Tests of `{FAULTS}` that did not pass: {named}.",
     ]
 
