@@ -63,3 +63,11 @@ def test_the_smooth_null_is_pooled_with_its_freedom() -> None:
     assert np.isfinite(both.p).all()
     assert (both.effective_n[off] > maps[0].effective_n[off] * 0.5).all()
     np.testing.assert_allclose(both.sd[off], np.sqrt(maps[0].sd[off] ** 2 + maps[1].sd[off] ** 2) / 2)
+
+
+@pytest.mark.parametrize(("r", "sd"), [(0.9, np.nan), (np.nan, 0.05), (0.9, 0.0)])
+def test_a_slide_that_says_nothing_of_a_pair_is_left_out(r: float, sd: float) -> None:
+    known = [slide(0.10, 0.05), slide(0.3, 0.02), slide(0.2, 0.04)]
+    found, plain = across_slides([*known, slide(r, sd)]), across_slides(known)
+    for name in ("r", "tau", "p", "lower", "upper", "slides"):
+        assert getattr(found, name)[0, 1] == pytest.approx(getattr(plain, name)[0, 1], rel=1e-12), name
