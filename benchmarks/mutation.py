@@ -103,8 +103,8 @@ def _is_none(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
-def plant(tree: ast.Module, at: int, fault: str) -> tuple[ast.Module, int, str]:
-    """A copy with one fault, its line, and what it looked like before and after."""
+def plant(tree: ast.Module, at: int, fault: str) -> tuple[ast.Module, str, str]:
+    """A copy with one fault, its line and column, and what it looked like before and after."""
     tree = copy.deepcopy(tree)
     node = list(places(tree))[at]
     before = ast.unparse(node).splitlines()[0]
@@ -128,7 +128,8 @@ def plant(tree: ast.Module, at: int, fault: str) -> tuple[ast.Module, int, str]:
         new = ast.Pass()
     if new is not node:
         tree = _Swap(node, new).visit(tree)
-    return ast.fix_missing_locations(tree), node.lineno, f"{before}  ->  {ast.unparse(new).splitlines()[0]}"
+    where = f"{node.lineno}:{node.col_offset}"
+    return ast.fix_missing_locations(tree), where, f"{before}  ->  {ast.unparse(new).splitlines()[0]}"
 
 
 class _Swap(ast.NodeTransformer):
@@ -253,8 +254,8 @@ def main() -> None:
         if time.monotonic() > end:
             break
         path = (SRC / module).resolve()
-        tree, line, change = plant(ast.parse(path.read_text()), at, fault)
-        text = f"{module}:{line}  {change}"
+        tree, where, change = plant(ast.parse(path.read_text()), at, fault)
+        text = f"{module}:{where}  {change}"
         if options.again and text not in known["missed"]:
             continue
         outcomes = (run(path, tree, tests, limits[module.split("/")[0]]) for tests in tests_of(module))

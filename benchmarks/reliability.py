@@ -181,11 +181,13 @@ def mutation_table(path: Path) -> list[str]:
         f"Of {found['n_possible']} places where a small fault can be planted, {tried} were drawn at random (seed {found['seed']}) and tried, "
         f"each in a process of its own; the tests noticed {noticed} (**{noticed / tried:.0%}**). The tool is `benchmarks/mutation.py`, a "
         "script of this repository: it forks warm processes, which mutmut and cosmic-ray do not. Faults that change no result, such as "
-        "blocks one row larger, count as missed.",
+        "blocks one row larger, count as missed. Tests were written for some that were missed at first, and these were tried again.",
         "",
         "| code | faults tried | noticed | share |",
         "|---|---|---|---|",
         *rows,
+        "",
+        "Missed: " + "; ".join(f"`{one}`" for one in found["missed"]) + ".",
     ]
 
 
