@@ -220,6 +220,11 @@ def candidates() -> list[tuple[str, str, int, str]]:
 
 def _write(options: argparse.Namespace, possible: int, counts: dict[str, Counter[str]], missed: list[str]) -> None:
     report = {"n_possible": possible, "seed": options.seed, "groups": counts, "missed": missed}
+    if options.again:
+        before = json.loads(options.out.read_text())
+        report["noticed_at_first"] = before.get(
+            "noticed_at_first", sum(group["noticed"] for group in before["groups"].values())
+        )
     options.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -181,7 +181,12 @@ def mutation_table(path: Path) -> list[str]:
         f"Of {found['n_possible']} places where a small fault can be planted, {tried} were drawn at random (seed {found['seed']}) and tried, "
         f"each in a process of its own; the tests noticed {noticed} (**{noticed / tried:.0%}**). The tool is `benchmarks/mutation.py`, a "
         "script of this repository: it forks warm processes, which mutmut and cosmic-ray do not. Faults that change no result, such as "
-        "blocks one row larger, count as missed. Tests were written for some that were missed at first, and these were tried again.",
+        "blocks one row larger, count as missed. "
+        + (
+            f"At first {found['noticed_at_first']} were noticed; tests were written for some of the others, and these were tried again."
+            if "noticed_at_first" in found
+            else ""
+        ),
         "",
         "| code | faults tried | noticed | share |",
         "|---|---|---|---|",
