@@ -132,12 +132,28 @@ def test_bad_input_answers_and_writes_nothing(sdata: Any, tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
-def test_a_browser_draws_it(sdata: Any, tmp_path: Path) -> None:
-    path = hd.pl.report(sdata, tmp_path / "a.html")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+BROWSER = next((name for name in ("chromium", "chromium-browser", "google-chrome") if shutil.which(name)), None)
+
+
+def browse(path: Path, folder: Path, *options: str) -> str:
+    own = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder / 'profile'}"]
     run = subprocess.run(
-        ["chromium", *options, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120, check=True
+        [str(BROWSER), *own, *options, path.as_uri()], capture_output=True, text=True, timeout=180, check=True
     )
-    assert len(re.findall("<img", run.stdout)) == 5
-    assert "Before you trust it" in run.stdout
+    return run.stdout
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_a_browser_draws_it(sdata: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    path = hd.pl.report(sdata, tmp_path / "a.html")
+    read = browse(path, tmp_path, "--dump-dom")
+    assert len(re.findall("<img", read)) == 5
+    assert "Before you trust it" in read
+    browse(path, tmp_path, "--window-size=1120,1600", f"--screenshot={tmp_path / 'a.png'}")
+    shot = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)
+    assert shot.shape == (1600, 1120, 3)
+    band = shot[200:1600]
+    assert (band.max(axis=2) - band.min(axis=2) > 60).mean() > 0.01, "maps are in color"
+    assert (shot[:, -12:] == 255).all(), "nothing runs over the right edge"
