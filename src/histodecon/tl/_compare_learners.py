@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 
@@ -223,6 +222,8 @@ def _reference(wanted: str | None, methods: Mapping[str, Any]) -> str:
 
 def _light(adata: AnnData) -> AnnData:
     """What cross-validation reads, and where it may write."""
+    import anndata as ad
+
     known = {Key.uns.ROOT: dict(adata.uns[Key.uns.ROOT])} if Key.uns.ROOT in adata.uns else {}
     root = known.get(Key.uns.ROOT, {})
     root |= {name: dict(branch) for name, branch in root.items() if isinstance(branch, Mapping)}
