@@ -72,7 +72,7 @@ def run(step: str, sdata: Any) -> None:
         ),
         "tl.predict_abundance": lambda: hd.tl.predict_abundance(adata),
         "tl.cross_validate": lambda: hd.tl.cross_validate(adata, use_rep="X_color_stats", learner="ridge"),
-        "tl.compare_learners": lambda: hd.tl.compare_learners(adata, ["mean", "ridge"], use_rep="X_color_stats"),
+        "tl.compare_learners": lambda: hd.tl.compare_learners(adata, use_rep="X_color_stats", learners=["ridge"]),
         "tl.evaluate": lambda: hd.tl.evaluate(adata),
         "tl.colocalization": lambda: hd.tl.colocalization(adata),
         "tl.compare_colocalization": lambda: hd.tl.compare_colocalization(adata, "colocalization", permutations=9),

@@ -32,7 +32,8 @@ def adata() -> ad.AnnData:
 
 
 def compare(adata: ad.AnnData, learners: Any = ("mean", "ridge"), **kwargs: Any) -> pd.DataFrame:
-    return hd.tl.compare_learners(adata, learners, **{"use_rep": "X_half", "show_progress_bar": False, **kwargs})
+    common = {"use_rep": "X_half", "learners": learners, "show_progress_bar": False}
+    return hd.tl.compare_learners(adata, **{**common, **kwargs})
 
 
 def test_scores_are_those_of_cross_validate(adata: ad.AnnData) -> None:

@@ -30,9 +30,9 @@ Learners = Sequence[str] | Mapping[str, str | Mapping[str, Any]]
 @doc
 def compare_learners(
     adata: AnnData,
-    learners: Learners = ("mean", "ridge", "mlp"),
     *,
     use_rep: Embeddings,
+    learners: Learners = ("mean", "ridge", "mlp"),
     targets: str = Key.obsm.TARGETS,
     groupby: str = Key.obs.PATIENT,
     n_folds: int | None = None,
@@ -59,12 +59,12 @@ def compare_learners(
     Parameters
     ----------
     %(adata)s
-    learners
-        Names (:func:`histodecon.models.list_learners`); or a dict from a name of your own to a learner, or to its parameters with
-        the learner under ``"learner"``, such as ``{"wide": {"learner": "mlp", "hidden": 512}}``.
     use_rep
         Embeddings that each learner is given: a key of ``obsm``; a list of keys, side by side; or a dict from a name to either,
         whose entries are compared.
+    learners
+        Names (:func:`histodecon.models.list_learners`); or a dict from a name of your own to a learner, or to its parameters with
+        the learner under ``"learner"``, such as ``{"wide": {"learner": "mlp", "hidden": 512}}``.
     %(targets)s
     %(groupby)s
     n_folds, folds
@@ -118,7 +118,7 @@ def compare_learners(
     >>> adata = hd.datasets.toy_slide(n_patients=3, n_rows=5, n_cols=5).tables["table"]
     >>> hd.tl.set_targets(adata, "true_abundance")
     >>> adata.obsm["X_own"] = adata.obsm["true_abundance"].to_numpy()[:, :3] + 1.0
-    >>> table = hd.tl.compare_learners(adata, ["mean", "ridge"], use_rep="X_own", show_progress_bar=False)
+    >>> table = hd.tl.compare_learners(adata, use_rep="X_own", learners=["mean", "ridge"], show_progress_bar=False)
     >>> table["reading"].tolist()
     ['no CC', 'reference']
     """
@@ -194,7 +194,7 @@ def _methods(learners: Learners) -> dict[str, tuple[str, dict[str, Any]]]:
         methods[str(name)] = (learner, params)
     if not methods:
         msg = "No learner is named"
-        raise InputError(msg, fix='`compare_learners(adata, ["ridge", "mlp"], ...)`', code="BI-51")
+        raise InputError(msg, fix='`compare_learners(adata, learners=["ridge", "mlp"], ...)`', code="BI-51")
     return methods
 
 
