@@ -80,10 +80,10 @@ def in_a_child(work: Callable[[], None]) -> Any:
 def test_twenty_kills_lose_nothing(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """FI-01."""
     wanted = max(20, int(os.environ.get("HISTODECON_KILLS", "20")))
-    adata, pictures = slides(500 * wanted)
+    adata, pictures = slides(3 * SHARD * wanted)
     whole = adata.copy()
     embed(whole, pictures, Slow(), None)
-    encoder, rng, kills = Slow(0.02), np.random.default_rng(1), 0
+    encoder, rng, kills = Slow(0.1), np.random.default_rng(1), 0
     probes = encoder.seen.value
     while kills < wanted:
         before = finished(tmp_path)
@@ -91,7 +91,7 @@ def test_twenty_kills_lose_nothing(tmp_path: Path, record_property: Callable[[st
         deadline = time.monotonic() + 20
         while finished(tmp_path) == before and child.is_alive() and time.monotonic() < deadline:
             time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.03))
+        time.sleep(rng.uniform(0, 0.12))
         if not child.is_alive():
             break
         os.kill(child.pid, signal.SIGKILL)
@@ -100,7 +100,7 @@ def test_twenty_kills_lose_nothing(tmp_path: Path, record_property: Callable[[st
         kills += 1
         assert finished(tmp_path) > before
     assert kills == wanted
-    assert finished(tmp_path) < 2 * wanted  # there is something left to do
+    assert finished(tmp_path) < 3 * wanted  # there is something left to do
     embed(adata, pictures, encoder, tmp_path)
     assert not list(tmp_path.glob("*/.*"))  # what the dead left is gone
     np.testing.assert_array_equal(adata.obsm["X_e"], whole.obsm["X_e"])

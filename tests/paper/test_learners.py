@@ -66,5 +66,5 @@ def test_page(tmp_path):
     write_page(planted(), tmp_path)
     page = (tmp_path / "learners.md").read_text()
     assert "cell2location" in page
-    assert "- `context` against `mlp`: C2, C3 → C4 +0.025" in page
+    assert "- `context` against `mlp`: Stereoscope, C2, C3 → C4 +0.025" in page
     assert (tmp_path / "learners.png").is_file()
