@@ -229,7 +229,7 @@ among them those of networks that start at random, before the rule below was wri
 not blind: a new patient may score lower. Tests with neighbors had not been looked at when `context` and `ensemble` were chosen.
 
 The rule: never worse than ridge on any task, then the highest mean. Differences below .01 are noise: two seeds differ by as
-much.
+much. A dash stands for the defaults.
 
 | learner | the rule takes | without the second column | highest mean (least gain on ridge) |
 |---|---|---|---|
