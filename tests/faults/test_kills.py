@@ -83,7 +83,7 @@ def test_twenty_kills_lose_nothing(tmp_path: Path, record_property: Callable[[st
     adata, pictures = slides(3 * SHARD * wanted)
     whole = adata.copy()
     embed(whole, pictures, Slow(), None)
-    encoder, rng, kills = Slow(0.1), np.random.default_rng(1), 0
+    encoder, rng, kills, stuck = Slow(0.1), np.random.default_rng(1), 0, 0
     probes = encoder.seen.value
     while kills < wanted:
         before = finished(tmp_path)
@@ -97,8 +97,11 @@ def test_twenty_kills_lose_nothing(tmp_path: Path, record_property: Callable[[st
         os.kill(child.pid, signal.SIGKILL)
         child.join()
         assert child.exitcode == -signal.SIGKILL
-        kills += 1
-        assert finished(tmp_path) > before
+        if finished(tmp_path) > before:
+            kills += 1
+        else:  # a child forked beside threads of the runner can hang before it begins
+            stuck += 1
+            assert stuck < 4
     assert kills == wanted
     assert finished(tmp_path) < 3 * wanted  # there is something left to do
     embed(adata, pictures, encoder, tmp_path)
