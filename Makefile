@@ -77,7 +77,7 @@ paper: $(STAMP)
 	@HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) -m paper.run --config paper/configs/at_hand.toml
 
 reliability: $(STAMP)
-	@OMP_NUM_THREADS=1 HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) benchmarks/reliability.py --kills 200 --flips 2000 --fuzz 20000
+	@OMP_NUM_THREADS=1 HISTODECON_SHARED=$(abspath $(HISTODECON_SHARED)) $(PY) benchmarks/reliability.py --kills 50 --flips 500 --fuzz 5000
 
 package: $(STAMP)
 	@sh scripts/check_package.sh
