@@ -45,9 +45,13 @@ def load(path: Path) -> ModuleType:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests that are wanted; this module is a plugin of the process that runs them."""
     wanted = set(os.environ["HISTODECON_ONLY"].split())
-    items[:] = [
-        one for one in items if one.nodeid.partition("[")[0] in wanted or one.nodeid.startswith((FAULTS, *FUZZED))
-    ]
+    items[:] = [one for one in items if without_class(one.nodeid) in wanted or one.nodeid.startswith((FAULTS, *FUZZED))]
+
+
+def without_class(nodeid: str) -> str:
+    """File and function of a test: how the catalog names it."""
+    path, *_, name = nodeid.partition("[")[0].split("::")
+    return f"{path}::{name}"
 
 
 def run(tests: set[str], options: argparse.Namespace) -> list[ET.Element]:
@@ -67,7 +71,9 @@ def run(tests: set[str], options: argparse.Namespace) -> list[ET.Element]:
 
 
 def test_of(case: ET.Element) -> str:
-    return f"{case.get('classname').replace('.', '/')}.py::{case.get('name').partition('[')[0]}"
+    parts = case.get("classname").split(".")
+    module = parts[:-1] if parts[-1][:1].isupper() else parts
+    return f"{'/'.join(module)}.py::{case.get('name').partition('[')[0]}"
 
 
 def state_of(case: ET.Element) -> str:
