@@ -28,9 +28,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FAULTS = "tests/faults"
+TITLES = {"stats": "`stats/`", "models/_losses": "`models/_losses.py`", "checks": "checks of `_core` and `models`"}
 STORES = f"{FAULTS}/test_write.py"
 FUZZED = ("tests/_core/test_shards_fuzzed.py", "tests/models/test_model_file_fuzzed.py", "tests/io/test_seals_kept.py")
-MUTATION = ROOT / "docs" / "results" / "mutation.json"
+MUTATION = sorted((ROOT / "docs" / "results").glob("mutation*.json"))
 PACKAGES = ("histodecon", "anndata", "zarr", "h5py", "numpy", "torch")
 
 
@@ -172,34 +173,47 @@ def fuzz_table(cases: list[ET.Element]) -> list[str]:
     return rows
 
 
-def mutation_table(path: Path) -> list[str]:
-    if not path.exists():
+def mutation_table(paths: list[Path]) -> list[str]:
+    """Every sample of planted faults, one after the other."""
+    if not paths:
         return ["Not measured yet: `python benchmarks/mutation.py --out docs/results/mutation.json`."]
-    found = json.loads(path.read_text())
-    groups = found["groups"]
-    tried, noticed = (sum(group[name] for group in groups.values()) for name in ("tried", "noticed"))
-    titles = {"stats": "`stats/`", "models/_losses": "`models/_losses.py`", "checks": "checks of `_core` and `models`"}
-    rows = [
-        f"| {titles[name]} | {group['tried']} | {group['noticed']} | {group['noticed'] / max(group['tried'], 1):.0%} |"
-        for name, group in groups.items()
-    ]
-    return [
-        f"Of {found['n_possible']} places where a small fault can be planted, {tried} were drawn at random (seed {found['seed']}) and tried, "
-        f"each in a process of its own; the tests noticed {noticed} (**{noticed / tried:.0%}**). The tool is `benchmarks/mutation.py`, a "
-        "script of this repository: it forks warm processes, which mutmut and cosmic-ray do not. Faults that change no result, such as "
-        "blocks one row larger, count as missed. "
-        + (
-            f"At first {found['noticed_at_first']} were noticed; tests were written for some of the others, and these were tried again."
-            if "noticed_at_first" in found
-            else ""
-        ),
+    lines = [
+        "The tool is `benchmarks/mutation.py`, a script of this repository: it forks warm processes, which mutmut and cosmic-ray do not. "
+        "Faults that change no result, such as blocks one row larger, count as missed.",
         "",
-        "| code | faults tried | noticed | share |",
-        "|---|---|---|---|",
-        *rows,
-        "",
-        "Missed: " + "; ".join(f"`{one}`" for one in found["missed"]) + ".",
     ]
+    first = total = 0
+    for path in paths:
+        found = json.loads(path.read_text())
+        groups = found["groups"]
+        tried, noticed = (sum(group[name] for group in groups.values()) for name in ("tried", "noticed"))
+        first += found.get("noticed_at_first", noticed)
+        total += tried
+        later = found.get("noticed_at_first")
+        lines += [
+            f"Of {found['n_possible']} places where a small fault can be planted, {tried} were drawn at random (seed {found['seed']}) and "
+            f"tried, each in a process of its own; the tests noticed {noticed} (**{noticed / tried:.0%}**)."
+            + (
+                f" At first {later} were noticed; tests were written for some of the others, and these were tried again."
+                if later
+                else ""
+            ),
+            "",
+            "| code | faults tried | noticed | share |",
+            "|---|---|---|---|",
+            *(
+                f"| {TITLES[name]} | {group['tried']} | {group['noticed']} | {group['noticed'] / max(group['tried'], 1):.0%} |"
+                for name, group in groups.items()
+            ),
+            "",
+            "Missed: " + "; ".join(f"`{one}`" for one in found["missed"]) + ".",
+            "",
+        ]
+    if len(paths) > 1:
+        lines.append(
+            f"All samples together, each as it was at first: {first} of {total} noticed, **{first / total:.0%}**."
+        )
+    return lines
 
 
 def page(sections: dict[str, list[str]], options: argparse.Namespace, minutes: float) -> str:

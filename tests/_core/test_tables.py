@@ -126,3 +126,15 @@ def test_digest_tells_dtype_shape_order_and_content_apart() -> None:
     }
     assert len(seen) == 7
     assert digest(np.asfortranarray(a.reshape(2, 3))) == digest(a.reshape(2, 3))
+
+
+def test_digest_reads_what_is_nested() -> None:
+    assert digest(["a", "b"]) != digest(["a", "c"])
+    assert digest({"a": 1}.items()) != digest({"a": 2}.items())
+
+
+def test_an_unknown_kind_is_refused_and_nothing_is_written() -> None:
+    adata, table = small()
+    with pytest.raises(hd.InputError, match="Unknown kind 'counts'"):
+        write_table(adata, "cells", table, kind="counts")
+    assert "cells" not in adata.obsm

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from histodecon.stats import gaussian_sums
+from histodecon.stats import gaussian_sums, on_lattice
 from histodecon.stats._lattice import find_lattice, lattice_sums
 
 Array = NDArray[np.float64]
@@ -86,3 +86,8 @@ def test_what_is_a_lattice() -> None:
     assert find_lattice(coords + rng.uniform(-1e-8, 1e-8, coords.shape)) is not None
     assert find_lattice(np.array([[0.0, 0.0], [1.0, 0.0], [1000.0, 1000.0]])) is None  # a million sites for three spots
     assert find_lattice(np.array([[0.0, 7.0], [3.0, 7.0], [6.0, 7.0]])).shape == (1, 3)
+
+
+def test_what_is_on_a_lattice() -> None:
+    assert on_lattice(lattice("hex"))
+    assert not on_lattice(np.random.default_rng(0).uniform(size=(200, 2)))
