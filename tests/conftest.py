@@ -37,6 +37,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named by their length: packed ones may hold a time, and every worker must collect the same names."""
+    return f"{argname}_of_{len(val)}_bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     import sys
