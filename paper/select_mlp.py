@@ -23,11 +23,11 @@ from scipy.sparse import csr_matrix
 
 from histodecon import stats
 from histodecon._core import read_table
+from histodecon._core._neighbors import read_rings
 from histodecon.models import AbundanceRegressor, get_learner
 from histodecon.models._fit_fold import among
 from histodecon.models._rings import widen
 from histodecon.models._transforms import inverse_target, to_proportions
-from histodecon.tl._neighbors import read_rings
 from paper._cohort import her2st, patient_a
 from paper._report import markdown_table
 

@@ -11,10 +11,10 @@ import pytest
 import safetensors.numpy
 
 import histodecon as hd
+from histodecon._core._safetensors import pack, read_header
 from histodecon.models import AbundanceRegressor, migrate
 from histodecon.models._model_file import _payload_digest
 from histodecon.models._model_header import FORMAT_VERSION
-from histodecon.models._safetensors import pack, read_header
 
 GOLDEN = Path(__file__).parent / "golden"
 OLD = "ridge_1_0.safetensors"

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix, diags
 
 import histodecon as hd
+from histodecon._core._safetensors import MAX_HEADER_BYTES, pack, read_header
 from histodecon.models import TRANSFORMS, AbundanceRegressor, EncoderRecord, get_learner, list_learners
 from histodecon.models._model_file import dump
 from histodecon.models._model_header import FORMAT_VERSION
-from histodecon.models._safetensors import MAX_HEADER_BYTES, pack, read_header
 
 GOLDEN = Path(__file__).parent / "golden"
 LEARNERS = list(list_learners().index)

@@ -23,9 +23,9 @@ import safetensors.numpy
 import torch
 
 import histodecon as hd
+from histodecon._core._safetensors import pack, read_header
 from histodecon.models import AbundanceRegressor
 from histodecon.models._model_file import _payload_digest
-from histodecon.models._safetensors import pack, read_header
 
 TRIES = int(os.environ.get("HISTODECON_FUZZ", "200"))
 GOLDEN = Path(__file__).parent / "golden"

@@ -11,6 +11,7 @@ import pytest
 import safetensors.numpy
 
 import histodecon as hd
+from histodecon._core._safetensors import pack, read_header
 from histodecon.models import (
     AbundanceRegressor,
     ConformalIntervals,
@@ -21,7 +22,6 @@ from histodecon.models import (
 )
 from histodecon.models._model_file import _payload_digest
 from histodecon.models._parts import PARTS, PartKind, declare, parts_of
-from histodecon.models._safetensors import pack, read_header
 
 TYPES = ["T cell", "αβ"]
 RNG = np.random.default_rng(0)

@@ -16,9 +16,9 @@ from toy_embeddings import cohort, truth_table
 
 import histodecon as hd
 from histodecon._core import read_table, uns_branch
+from histodecon._core._safetensors import pack, read_header
 from histodecon.models import AbundanceRegressor
 from histodecon.models._model_file import _payload_digest
-from histodecon.models._safetensors import pack, read_header
 
 BOTH = ["X_first", "X_second"]
 RECIPE = {"dtype": "float32", "field_of_view": "112um", "weights_sha256": "a" * 64}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from histodecon._core import FallbackWarning, HistodeconWarning, HubError, InputError
 from histodecon._core._hub import COMMIT, HubWish, find_in_cache, find_on_hub
 from histodecon._core._hub_download import download
+from histodecon._core._safetensors import UNSAFE_SUFFIXES
 from histodecon.models._model_file import SUFFIX, read
-from histodecon.models._safetensors import UNSAFE_SUFFIXES
 
 if TYPE_CHECKING:
     from histodecon.models._regressor import AbundanceRegressor

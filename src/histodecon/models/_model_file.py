@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histodecon._core import InputError, IntegrityError, StoreError, digest, write_atomic
+from histodecon._core._safetensors import pack, read_header, read_tensors, refuse, refuse_unsafe
 from histodecon.models._model_header import check_version, describe_model, read_fields
 from histodecon.models._parts import PARTS, declare, declared_shapes, parts_of, restore_parts
-from histodecon.models._safetensors import pack, read_header, read_tensors, refuse, refuse_unsafe
 
 if TYPE_CHECKING:
     from histodecon.models._learners import Learner

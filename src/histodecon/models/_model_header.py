@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histodecon._core import KINDS, InputError, ModelVersionError
+from histodecon._core._safetensors import refuse
 from histodecon.models._learners import Learner, get_learner, list_learners
 from histodecon.models._license import license_notice
 from histodecon.models._parts import FEATURE
 from histodecon.models._records import EncoderRecord
-from histodecon.models._safetensors import refuse
 from histodecon.models._transforms import TRANSFORMS
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histodecon._core import HistodeconWarning
+from histodecon._core._safetensors import MAX_TENSORS, refuse
 from histodecon.models._conformal import ConformalIntervals
 from histodecon.models._novelty import NoveltyScore
 from histodecon.models._reliability import ReliabilityCard
-from histodecon.models._safetensors import MAX_TENSORS, refuse
 
 if TYPE_CHECKING:
     from histodecon.models._records import EncoderRecord

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from histodecon._core import Key, doc, obs_column, table_of, write_table
+from histodecon._core._neighbors import read_rings
 from histodecon.models import AbundanceRegressor, fit_folds, get_learner
 from histodecon.models._fit_fold import among
 from histodecon.stats._scores import compositions
 from histodecon.tl._checks import require_safe_key
 from histodecon.tl._fold_scores import HeldOut, LearnerScores, cc_by_fold, join_scores, score_learner, warn_undefined
 from histodecon.tl._folds import Fold, check_groups, check_leaks, folds_of_column, groups_out, make_folds
-from histodecon.tl._neighbors import read_rings
 from histodecon.tl._training_data import TrainingData, read_training_data
 
 if TYPE_CHECKING:

@@ -24,9 +24,10 @@ from histodecon._core import (
     obs_column,
     raise_together,
 )
-from histodecon.tl._counts import read_counts, require_tables, require_unique_genes
+from histodecon._core._counts import read_counts, require_unique_genes
 from histodecon.tl._deconvolution import DeconvolutionCard, DeconvolutionTask
 from histodecon.tl._genes import cut_genes, share_genes
+from histodecon.tl._reference import require_tables
 
 if TYPE_CHECKING:
     from anndata import AnnData

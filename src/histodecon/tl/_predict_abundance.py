@@ -25,11 +25,11 @@ from histodecon._core import (
     uns_branch,
     write_table,
 )
+from histodecon._core._neighbors import check_pitch, read_rings
 from histodecon.models import AbundanceRegressor, EncoderRecord
 from histodecon.models._conformal import check_coverage
 from histodecon.models._find_model import find_model
 from histodecon.tl._checks import require_safe_key
-from histodecon.tl._neighbors import check_pitch, read_rings
 from histodecon.tl._training_data import read_embeddings
 from histodecon.tl._trust import Trust, warn_novel, write_trust
 

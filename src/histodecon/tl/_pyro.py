@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats as distributions
 
 from histodecon._core import ModelError
-from histodecon.tl._scvi import accelerator_of
+from histodecon._core._scvi import accelerator_of
 
 if TYPE_CHECKING:
     import torch

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from histodecon._core import Key, digest, doc, set_uns_branch, table_of
+from histodecon._core._neighbors import pitch_um, read_rings
 from histodecon.models import AbundanceRegressor, NoveltyScore, get_learner
 from histodecon.models import calibrate as calibrate_model
 from histodecon.models._calibrate import require_groups
-from histodecon.tl._neighbors import pitch_um, read_rings
 from histodecon.tl._training_data import TrainingData, read_training_data, training_groups
 
 if TYPE_CHECKING:

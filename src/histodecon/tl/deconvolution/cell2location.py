@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from histodecon._core import HistodeconWarning
+from histodecon._core._scvi import scvi_session
 from histodecon.tl._deconvolution import DeconvolutionCard, DeconvolutionResult, DeconvolutionTask
 from histodecon.tl._pyro import posterior, train_pyro
-from histodecon.tl._scvi import BATCH, CELL_TYPE, LIBRARY, cells_as_anndata, scvi_session, spots_as_anndata
+from histodecon.tl._scvi import BATCH, CELL_TYPE, LIBRARY, cells_as_anndata, spots_as_anndata
 
 
 def run(task: DeconvolutionTask, options: Mapping[str, Any]) -> DeconvolutionResult:

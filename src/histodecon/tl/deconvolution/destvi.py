@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from histodecon._core._scvi import scvi_session
 from histodecon.tl._deconvolution import DeconvolutionCard, DeconvolutionResult, DeconvolutionTask
-from histodecon.tl._scvi import CELL_TYPE, cells_as_anndata, scvi_session, spots_as_anndata, train_scvi
+from histodecon.tl._scvi import CELL_TYPE, cells_as_anndata, spots_as_anndata, train_scvi
 
 
 def run(task: DeconvolutionTask, options: Mapping[str, Any]) -> DeconvolutionResult:

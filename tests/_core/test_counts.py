@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import histodecon as hd
-from histodecon.tl import _counts
-from histodecon.tl._counts import read_counts
+from histodecon._core import _counts
+from histodecon._core._counts import read_counts
 
 
 def table(X: object) -> AnnData:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from histodecon._core import Key, ModelMismatchError, coordinates, iter_libraries, slide_mpp
+from histodecon._core._containers import coordinates, iter_libraries, slide_mpp
+from histodecon._core._errors import ModelMismatchError
+from histodecon._core._keys import Key
 
 if TYPE_CHECKING:
     from anndata import AnnData

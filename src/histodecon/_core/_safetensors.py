@@ -9,14 +9,14 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from histodecon._core import IntegrityError, UnsafeFileError
+from histodecon._core._errors import IntegrityError, UnsafeFileError
 
 MAX_HEADER_BYTES = 1_000_000
 MAX_TENSORS = 10_000
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 UNSAFE_SUFFIXES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib", ".ckpt", ".npy", ".npz")
-_GET_AGAIN = "get the file again from where it came from, or train again with `histodecon.tl.train_regressor`"
+_GET_AGAIN = "get the file again from where it came from, or train again"
 
 
 def refuse(what: str, where: str) -> NoReturn:
@@ -61,7 +61,7 @@ def refuse_unsafe(content: bytes, name: str) -> None:
             msg,
             where=f"it begins with {content[:8]!r}",
             why="a pickled model is a program of whoever made it",
-            fix="save the model with `AbundanceRegressor.save('model.safetensors')` where you trust it",
+            fix="save it with `.save('model.safetensors')` where you trust it",
             code="BI-83",
         )
     if not content:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from histodecon.tl._scvi import TALKATIVE, accelerator_of, scvi_session
+from histodecon._core._scvi import TALKATIVE, accelerator_of, scvi_session
 
 if importlib.util.find_spec("scvi") is None:
     pytest.skip("the extra cell2location is absent", allow_module_level=True)

@@ -10,7 +10,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 import histodecon as hd
-from histodecon.tl._neighbors import pitch_um, read_rings
+from histodecon._core._neighbors import pitch_um, read_rings
 
 QUICK = {"n_networks": 1, "max_epochs": 3, "hidden": 8}
 
