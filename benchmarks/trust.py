@@ -262,7 +262,7 @@ def draw(coverage: pd.DataFrame, novelty: pd.DataFrame) -> None:
     left.plot([0.45, 1], [0.45, 1], color="0.6", linewidth=0.8)
     left.fill_between([0.45, 1], [0.42, 0.97], [0.48, 1.03], color="0.92", label="± 3 points")
     ours = coverage[coverage["way"] == "histodecon"]
-    for color, n in zip(colors, TRAINING, strict=False):
+    for color, n in zip(colors[: len(TRAINING)], TRAINING, strict=True):
         for case, style in zip(CASES, ("-", "--"), strict=True):
             mean = ours[(ours["n"] == n) & (ours["case"] == case)].groupby("level")["coverage"].mean()
             label = f"{n} patients, {case}" if style == "-" else f"{n}, times a factor"
@@ -271,7 +271,7 @@ def draw(coverage: pd.DataFrame, novelty: pd.DataFrame) -> None:
     left.legend(frameon=False, fontsize=7.5)
     shown = [("other spots", 1.0), ("another patient", 0.45)]
     at = np.arange(len(CORRUPTIONS))
-    for i, (encoder, color) in enumerate(zip(ENCODERS, colors, strict=False)):
+    for i, (encoder, color) in enumerate(zip(ENCODERS, colors[: len(ENCODERS)], strict=True)):
         for split, alpha in shown:
             part = novelty[(novelty["encoder"] == encoder) & (novelty["split"] == split)].set_index("corruption")
             x = at + (i - 1) * 0.26 + (0 if alpha == 1 else 0.1)

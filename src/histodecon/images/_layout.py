@@ -77,8 +77,8 @@ def layout_of(shape: Sequence[int], dims: Sequence[str] | None = None) -> Layout
 
 def _named(shape: Sequence[int], dims: Sequence[str]) -> Layout:
     color = next((dims.index(name) for name in ("c", "s") if name in dims), None)
-    other = [n for name, n in zip(dims, shape, strict=False) if name not in {"y", "x", "c", "s"}]
     known = len(dims) == len(shape) and dims.count("y") == 1 and dims.count("x") == 1
+    other = [n for name, n in zip(dims, shape, strict=True) if name not in {"y", "x", "c", "s"}] if known else []
     if not known or any(n != 1 for n in other) or ("c" in dims and "s" in dims and shape[dims.index("s")] != 1):
         msg = "The image has axes that are not y, x and color"
         raise ImageError(

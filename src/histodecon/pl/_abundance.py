@@ -137,7 +137,7 @@ def _draw_row(
 
     norm = _shared_norm(list(values.values()))
     keys = list(values)
-    for ax, key in zip(row, keys, strict=False):
+    for ax, key in zip(row[: len(keys)], keys, strict=True):
         _draw_panel(ax, tissue, values[key], cmap, norm, opacity)
         title = TABLE_LABELS.get(key, plain(key, 30))
         if len(keys) == 2 and key == keys[1]:

@@ -99,7 +99,7 @@ def local_colocalization(
     axes = grid.ravel()
     for ax in axes[len(at) :]:
         ax.set_axis_off()
-    for ax, column, values, mark in zip(axes, at, r.T, q.T, strict=False):
+    for ax, column, values, mark in zip(axes[: len(at)], at, r.T, q.T, strict=True):
         _draw_panel(ax, tissue, values, mark < alpha, cmap, opacity)
         first, second = stored[column]
         mean = f"R = {np.nanmean(values):.2f}" if np.isfinite(values).any() else "R undefined"

@@ -119,7 +119,7 @@ def _asked(palette: Palette, names: list[str]) -> dict[str, str]:
             msg = f"The palette has {len(colors)} colors for {len(names)} cell types"
             fix = "a dict from name to color, for some of them; or leave `palette` out"
             raise InputError(msg, where=f"cell types: {first_names(names, 8)}", fix=fix, code="BI-104")
-        palette = dict(zip(names, colors, strict=False))
+        palette = dict(zip(names, colors[: len(names)], strict=True))
     choose(list(palette), names, "cell type")
     wrong = [str(color) for color in palette.values() if not is_color_like(color)]
     if wrong:

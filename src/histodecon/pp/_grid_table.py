@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,7 +119,7 @@ def grid_table(slides: Sequence[GriddedSlide], suffix: str) -> AnnData:
     set_uns_branch(adata, Key.uns.SLIDES, {slide.library: slide.record for slide in slides})
     first = np.cumsum([0, *(len(slide.grid.xy) for slide in slides)])
     placed = {
-        slide.library: slide.tiling.at(np.arange(a, b)) for slide, a, b in zip(slides, first, first[1:], strict=False)
+        slide.library: slide.tiling.at(np.arange(a, b)) for slide, (a, b) in zip(slides, pairwise(first), strict=True)
     }
     write_tilings(adata, placed)
     regions = [slide.library + suffix + Key.element.SPOTS for slide in slides]
