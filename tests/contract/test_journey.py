@@ -218,6 +218,18 @@ def test_super_resolve_writes_what_is_documented(journey: dict[str, Any], tmp_pa
     assert state_of(ad.read_h5ad(tmp_path / "tiles.h5ad"), loose=True) == state_of(tiles, loose=True)
 
 
+def test_colors_are_kept_where_documented(journey: dict[str, Any], tmp_path: Path) -> None:
+    adata = journey["tables"]["tl.predict_abundance"].copy()
+    before = slots(adata)
+    hd.pl.composition(adata, "predicted_abundance", show=False)
+    after = slots(adata)
+    written = {slot for slot in after if after[slot] != before.get(slot)}
+    promised, allowed = documented("pl.composition")
+    assert promised <= written <= allowed
+    adata.write_h5ad(tmp_path / "table.h5ad")
+    assert state_of(ad.read_h5ad(tmp_path / "table.h5ad"), loose=True) == state_of(adata, loose=True)
+
+
 def test_the_documentation_shows_the_journey() -> None:
     for row in JOURNEY:
         for name in row.functions:

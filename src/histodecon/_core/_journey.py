@@ -226,6 +226,13 @@ JOURNEY = (
         "DataFrame: difference of R between two groups of samples, p and q of each pair",
     ),
     JourneyStep(
+        ("pl.composition",),
+        (f'obsm["{Key.obsm.PREDICTED}"]',),
+        (f'uns["{Key.obsm.PREDICTED}_colors"]',),
+        (),
+        "one color a cell type, in the order of the columns, for all later pictures; of the table that is drawn",
+    ),
+    JourneyStep(
         ("get.abundance",),
         ("the tables above",),
         (),
