@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
+import histodecon as hd
 from paper._bench import Bench
 from paper._draw import pyplot, save
 from paper._report import markdown_table
@@ -37,18 +40,17 @@ def summary(table: pd.DataFrame, learner: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(table: pd.DataFrame, path: object) -> None:
+def draw(found: pd.DataFrame, path: Path) -> None:
+    """One panel a cohort, one color a learner, one dot for each of those left out."""
     plt = pyplot()
-    cohorts = list(dict.fromkeys(table["cohort"]))
-    figure, axes = plt.subplots(1, len(cohorts), figsize=(4.6 * len(cohorts), 3.2), layout="constrained", squeeze=False)
-    for ax, cohort in zip(axes[0], cohorts, strict=True):
-        own = table[table["cohort"] == cohort]
-        bars = ax.barh(own["encoders"], own["cc"], color="#1b6ca8")
-        ax.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
-        ax.invert_yaxis()
-        ax.margins(x=0.15)
-        ax.set(title=cohort, xlabel="CC, mean over those left out")
-        ax.spines[["top", "right"]].set_visible(False)
+    scored = found[found["cc"].notna()]  # the mean of the training spots has no CC
+    cohorts = list(dict.fromkeys(scored["cohort"]))
+    rows = max(scored["encoders"].nunique() * scored["learner"].nunique(), 1)
+    size = (7.2, (1.6 + 0.32 * rows) * len(cohorts))
+    figure, axes = plt.subplots(len(cohorts), 1, figsize=size, layout="constrained", squeeze=False)
+    for ax, cohort in zip(axes[:, 0], cohorts, strict=True):
+        hd.pl.ablation(scored[scored["cohort"] == cohort], series="learner", ax=ax, show=False)
+        ax.set_title(cohort, loc="left", pad=24)
     save(figure, path)
 
 
@@ -58,13 +60,13 @@ def run(bench: Bench) -> str:
         return ""
     table = summary(found, bench.config.learner)
     table.to_csv(bench.out / "ablation.csv", index=False, float_format="%.4f")
-    draw(table, bench.out / "ablation.png")
+    draw(found, bench.out / "ablation.png")
     digits = dict.fromkeys([name for name in table.columns if name.startswith("cc")], 3) | {"l1": 4, "l1_shares": 3}
     return "\n".join(
         [
             f"`{bench.config.learner}`, mean over those left out; `better in` counts those whose CC is above that of the first "
             "set of encoders.\n",
-            f"```{{figure}} {bench.out.name}/ablation.png\n:alt: CC of each set of encoders.\n```\n",
+            f"```{{figure}} {bench.out.name}/ablation.png\n:alt: CC of each set of encoders and learner, those left out one by one, and how many gain against the first set.\n```\n",
             markdown_table(table, digits),
         ]
     )
