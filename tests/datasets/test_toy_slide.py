@@ -234,3 +234,20 @@ def test_upsampling_keeps_a_ramp():
 def test_impossible_slides_are_refused(arguments, error):
     with pytest.raises(error, match="To fix it"):
         toy_slide(**arguments)
+
+
+def test_drawn_nuclei_are_given_on_request_and_change_nothing(cohort):
+    given = toy_slide(n_patients=2, n_rows=8, n_cols=8, nuclei=True, random_state=5)
+    np.testing.assert_array_equal(image_of(given, "toy_2"), image_of(cohort, "toy_2"))
+    np.testing.assert_array_equal(given["table"].X.toarray(), cohort["table"].X.toarray())
+    assert "toy_1_nuclei" not in cohort.shapes
+    for library in ("toy_1", "toy_2"):
+        nuclei, rows = given[f"{library}_nuclei"], library_rows(given["table"], library)
+        xy = np.stack([nuclei.geometry.centroid.x, nuclei.geometry.centroid.y], axis=1)
+        inside = cKDTree(xy).query_ball_point(given["table"].obsm["spatial"][rows], 32.5)
+        types = nuclei["cell_type"].cat.codes.to_numpy()
+        counted = np.stack([np.bincount(types[own], minlength=len(CELL_TYPES)) for own in inside])
+        np.testing.assert_array_equal(counted, read_table(given["table"], "true_abundance").iloc[rows])
+        # they lie where they were drawn: their middle is darker than the slide
+        pixels = image_of(given, library)[tuple(np.clip(xy[:, ::-1].astype(int), 0, None).T)]
+        assert pixels[:, 0].mean() < image_of(given, library)[..., 0].mean() - 30

@@ -47,6 +47,7 @@ from histodecon._core._errors import (
     raise_together,
 )
 from histodecon._core._files import write_atomic
+from histodecon._core._geojson import feature_area, read_features
 from histodecon._core._image_sources import ImageSource, element_source, image_source
 from histodecon._core._interruption import interruptible
 from histodecon._core._keys import Key, is_safe_key, safe_key

@@ -108,6 +108,21 @@ JOURNEY = (
         "float32 (n, width), unverified",
     ),
     JourneyStep(
+        ("pp.embed_nuclei",),
+        ("image", 'shapes["{library}_nuclei"], labels, GeoJSON or a segmentation', 'shapes["{library}_spots"]'),
+        (
+            f'tables["{Key.element.NUCLEI_TABLE}"]',
+            f'obsm["{Key.obsm.SPATIAL}"]',
+            f'obs["{Key.obs.LIBRARY}"]',
+            f'obs["{Key.obs.SPOT}"]',
+            f'obs["{Key.obs.AREA}"]',
+            f'{_ROOT}["{Key.uns.NUCLEI}"]',
+            'obsm["X_{encoder}"]',
+        ),
+        ('shapes["{library}_nuclei"]', f'obs["{Key.obs.PATIENT}"]'),
+        "a table of nuclei of its own, float32 (n_nuclei, width); the spot each lies in, area in µm²",
+    ),
+    JourneyStep(
         ("pp.assign_regions",),
         (f'obsm["{Key.obsm.SPATIAL}"]', "annotated areas, such as io.read_geojson gives"),
         (f'obs["{Key.obs.ANNOTATION}"]',),

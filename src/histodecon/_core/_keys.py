@@ -22,6 +22,8 @@ class Key:
         OUT_OF_DISTRIBUTION = "out_of_distribution"
         ANNOTATION = "annotation"
         PARENT = "parent_spot"
+        SPOT = "spot"
+        AREA = "area_um2"
 
     class obsm:
         """Keys of ``obsm``."""
@@ -59,6 +61,7 @@ class Key:
         TABLES = "tables"
         DECONVOLUTION = "deconvolution"
         REGRESSOR = "regressor"
+        NUCLEI = "nuclei"
 
     class element:
         """Suffixes of SpatialData elements; the library id stands before them."""
@@ -66,7 +69,9 @@ class Key:
         IMAGE = "_image"
         SPOTS = "_spots"
         TILES = "_tiles"
+        NUCLEI = "_nuclei"
         TABLE = "table"
+        NUCLEI_TABLE = "nuclei"
 
 
 def is_safe_key(key: str) -> bool:

@@ -21,7 +21,13 @@ TRUTH = "true_abundance"
 
 @doc
 def toy_slide(
-    *, n_patients: int = 1, n_rows: int = 10, n_cols: int = 10, mpp: float = 1.0, random_state: int = 0
+    *,
+    n_patients: int = 1,
+    n_rows: int = 10,
+    n_cols: int = 10,
+    mpp: float = 1.0,
+    nuclei: bool = False,
+    random_state: int = 0,
 ) -> SpatialData:
     """Draw H&E slides of a breast tumor with Visium spots, counts and the true cells of every spot.
 
@@ -39,6 +45,9 @@ def toy_slide(
         Rows of spots, and spots in a row, before those outside the tissue are left out as Space Ranger does.
     %(mpp)s
         Images are drawn at this scale.
+    nuclei
+        Also give the outlines of all nuclei that were drawn, as shapes ``{library_id}_nuclei`` with their true type in the column
+        ``cell_type``. Nothing else depends on it.
     %(random_state)s
 
     Returns
@@ -76,12 +85,16 @@ def toy_slide(
     >>> adata.obsm["true_abundance"].shape[1]
     6
     """
+    from histodecon.datasets._toy_nuclei import nuclei_shapes
     from histodecon.io._assemble import assemble
 
     _check(n_patients, n_rows, n_cols, mpp, random_state)
-    sections = [_section(patient, n_rows, n_cols, float(mpp), random_state) for patient in range(1, n_patients + 1)]
-    sdata = assemble(sections, kinds={TRUTH: "abundance"})
+    drawn = [_section(patient, n_rows, n_cols, float(mpp), random_state) for patient in range(1, n_patients + 1)]
+    sdata = assemble([section for section, _ in drawn], kinds={TRUTH: "abundance"})
     _annotate(table_of(sdata), random_state)
+    for section, cells in drawn if nuclei else []:
+        outlines = nuclei_shapes(cells, float(mpp), section.library_id)
+        sdata.shapes[section.library_id + Key.element.NUCLEI] = outlines
     return sdata
 
 
@@ -102,7 +115,7 @@ def _check(n_patients: int, n_rows: int, n_cols: int, mpp: float, random_state: 
         )
 
 
-def _section(patient: int, n_rows: int, n_cols: int, mpp: float, random_state: int) -> Any:
+def _section(patient: int, n_rows: int, n_cols: int, mpp: float, random_state: int) -> tuple[Any, Any]:
     from histodecon.datasets._toy_cells import place_cells
     from histodecon.datasets._toy_counts import draw_counts, signatures
     from histodecon.datasets._toy_paint import paint
@@ -120,7 +133,7 @@ def _section(patient: int, n_rows: int, n_cols: int, mpp: float, random_state: i
     shape = (int(np.ceil(height / mpp)), int(np.ceil(width / mpp)))
     image = develop(count_rng, paint(paint_rng, plan, cells, shape, mpp), draw_stain(stain_rng))
     truth = _count_nuclei(spots, cells.xy, cells.kind)
-    return Section(
+    section = Section(
         library_id=f"toy_{patient}",
         image=image,
         counts=draw_counts(count_rng, truth.to_numpy()),
@@ -138,6 +151,7 @@ def _section(patient: int, n_rows: int, n_cols: int, mpp: float, random_state: i
         },
         tables={TRUTH: truth},
     )
+    return section, cells
 
 
 def _lattice(n_rows: int, n_cols: int) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from histodecon.images._pitch import LEGACY_PITCH_UM as LEGACY_PITCH_UM
 from histodecon.images._pitch import VISIUM_PITCH_UM as VISIUM_PITCH_UM
 from histodecon.images._pitch import VISIUM_SPOT_UM as VISIUM_SPOT_UM
 from histodecon.images._pitch import SpotPitch, lattice_pitch, spot_pitch
+from histodecon.images._segment_nuclei import segment_nuclei
 from histodecon.images._slide_image import SlideImage
 from histodecon.images._tiles import iter_tiles, padding_fraction, tile_boxes, tile_order
 from histodecon.images._tissue import tissue_fraction
@@ -21,6 +22,7 @@ __all__ = [
     "lattice_pitch",
     "open_image",
     "padding_fraction",
+    "segment_nuclei",
     "spot_pitch",
     "tile_boxes",
     "tile_order",

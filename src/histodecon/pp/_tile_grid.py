@@ -171,7 +171,7 @@ def _grid(
 ) -> GriddedSlide:
     opened = images.open_image(source.image)
     with nullcontext(opened) if opened is source.image else opened as image:
-        scale = _scale(image, source, library, note, mpp)
+        scale = scale_without_spots(image, source, library, note, mpp)
         low, high = source.to_fullres(np.array([[0, 0], [image.width, image.height]]))
         width, height = (high - low).tolist()
         grid = grid_centers(width, height, spacing_um / scale[0], layout)
@@ -203,9 +203,33 @@ def _grid(
     )
 
 
-def _scale(
+def scale_without_spots(
     image: images.SlideImage, source: ImageSource, library: str, note: Mapping[str, Any], mpp: Any
 ) -> tuple[float, str]:
+    """Find the µm per full-resolution pixel of a slide that has no spots.
+
+    Parameters
+    ----------
+    image
+        The opened image.
+    source
+        Where it lies.
+    library
+        Name of the slide.
+    note
+        What a reader recorded.
+    mpp
+        What the user states, or None.
+
+    Returns
+    -------
+    µm per pixel, and where that came from.
+
+    Raises
+    ------
+    ResolutionError
+        It is unknown or makes no sense.
+    """
     if mpp is not None and (not isinstance(mpp, (int, float, np.number)) or not np.isfinite(mpp)):
         msg = f"`mpp` must be a number, not {mpp!r}"
         raise ResolutionError(msg, fix="`mpp=0.5`", code="BI-15")
