@@ -195,6 +195,13 @@ JOURNEY = (
         "DataFrame (n_tiles, n_types): the tiles of a spot sum to its cells, or average to its proportions",
     ),
     JourneyStep(
+        ("tl.sum_nuclei",),
+        (f'obsm["{Key.obsm.PREDICTED}"] of nuclei', f'obs["{Key.obs.SPOT}"]'),
+        (f'obsm["{Key.obsm.PREDICTED}"]', f'{_ROOT}["{Key.uns.TABLES}"]'),
+        (),
+        "of the spots: DataFrame (n, n_types), cells per spot, sums over their nuclei",
+    ),
+    JourneyStep(
         ("tl.cross_validate",),
         ('obsm["X_{encoder}"]', f'obsm["{Key.obsm.TARGETS}"]', f'obs["{Key.obs.PATIENT}"]'),
         (

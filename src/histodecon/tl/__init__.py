@@ -12,6 +12,7 @@ from histodecon.tl._evaluate import evaluate
 from histodecon.tl._list_deconvolution_methods import list_deconvolution_methods
 from histodecon.tl._predict_abundance import predict_abundance
 from histodecon.tl._set_targets import set_targets
+from histodecon.tl._sum_nuclei import sum_nuclei
 from histodecon.tl._super_resolve import super_resolve
 from histodecon.tl._train_regressor import train_regressor
 
@@ -28,6 +29,7 @@ __all__ = [
     "list_deconvolution_methods",
     "predict_abundance",
     "set_targets",
+    "sum_nuclei",
     "super_resolve",
     "train_regressor",
 ]

@@ -29,6 +29,7 @@ from histodecon._core import (
 )
 from histodecon.tl._checks import require_safe_key
 from histodecon.tl._companions import require_same_types, write_with_companions
+from histodecon.tl._parts_of_spots import is_table, own_targets, places_of_targets
 from histodecon.tl._target_sources import Source, Table, read_source
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ ABOUT_ONE = (0.5, 1.5)
 @doc
 def set_targets(
     adata: AnnData,
-    targets: str | os.PathLike[str] | pd.DataFrame | Mapping[str, str | os.PathLike[str] | pd.DataFrame],
+    targets: str | os.PathLike[str] | pd.DataFrame | AnnData | Mapping[str, str | os.PathLike[str] | pd.DataFrame],
     *,
+    by: str | None = None,
     sd: str | os.PathLike[str] | pd.DataFrame | Mapping[str, str | os.PathLike[str] | pd.DataFrame] | None = None,
     kind: str | None = None,
     normalize: bool = False,
@@ -63,7 +65,10 @@ def set_targets(
     targets
         Key of ``obsm`` with a DataFrame, a DataFrame, or a csv or tsv file (``.gz`` too) whose first column holds the
         barcodes; one column a cell type. A dict from library id to any of these takes tables of single slides, in which
-        barcodes lack the name of the slide.
+        barcodes lack the name of the slide. With ``by``, also the table of spots itself, whose own targets are taken.
+    by
+        For rows that are parts of spots, such as nuclei (:func:`histodecon.pp.embed_nuclei`): column of ``obs`` with the name of
+        the spot, ``"spot"``. Each row gets the targets of its spot, NaN without one; the learner ``"nuclei"`` fits their sum.
     sd
         How uncertain each value is: standard deviations, in any form that ``targets`` may have. Tables of cell2location and
         of ``histodecon.tl.deconvolve`` bring them along.
@@ -146,8 +151,11 @@ def set_targets(
         fix = f'nan is "raise" or "mask"; kind is None or one of {KINDS}; normalize makes proportions'
         raise InputError(msg, fix=fix, code="BI-72")
     how: dict[str, Any] = {"library_key": library_key, "assume_aligned": assume_aligned}
-    source = read_source(adata, targets, **how)
-    companions = {**source.companions, **({"sd": _sd_table(adata, sd, source, how)} if sd is not None else {})}
+    place, spread = places_of_targets(adata, by, library_key)
+    if is_table(targets):
+        targets, kind = own_targets(targets, kind)
+    source = read_source(place, targets, **how)
+    companions = {**source.companions, **({"sd": _sd_table(place, sd, source, how)} if sd is not None else {})}
     values = _checked_values(source.table, nan)
     companions = _checked_companions(companions, source.table, values)
     safe_columns(list(source.table.columns))
@@ -156,15 +164,16 @@ def set_targets(
     kind = "proportion" if normalize else kind or source.kind or detect_kind(values)
     if kind == "proportion":
         _check_sums(source.table, values)
-    frame = _as_rows(adata, source.table, values)
+    frame = _as_rows(place, source.table, values)
     measured = np.isfinite(frame.to_numpy()).all(axis=1)
     out = adata.copy() if copy else adata
-    tables = {name: _as_rows(adata, source.table, table) for name, table in companions.items()}
-    write_with_companions(out, key_added, frame, tables, kind=kind, record=_record(source, frame, measured))
+    tables = {name: spread(_as_rows(place, source.table, table)) for name, table in companions.items()}
+    record = _record(source, frame, measured) | ({} if by is None else {"by": by})
+    write_with_companions(out, key_added, spread(frame), tables, kind=kind, record=record)
     if kind == "abundance" and source.kind is None:
         _tell_about_one(values)
     if not measured.all():
-        _tell_missing(adata, measured)
+        _tell_missing(place, measured)
     return out if copy else None
 
 
