@@ -101,7 +101,7 @@ def _checked(labels: NDArray, shape: tuple[int, ...]) -> NDArray[np.integer]:
     if labels.shape != shape or not np.issubdtype(labels.dtype, np.integer):
         msg = "The function that finds nuclei must return labels of the block"
         where = f"it returned {labels.dtype} of shape {labels.shape} for a block of shape {shape}"
-        raise InputError(msg, where=where, fix="whole numbers, 0 where there is no nucleus", code="BI-121")
+        raise InputError(msg, where=where, fix="whole numbers, 0 where there is no nucleus")
     return labels
 
 

@@ -85,11 +85,15 @@ def embed_nuclei(
     mpp
         µm per full-resolution pixel, for all slides or a dict from library id. Default: as in :func:`histodecon.pp.tile_spots`.
     %(image_key)s
-    weights, batch_size, precision, orientations, cache_dir, client
-        As in :func:`histodecon.pp.embed_tiles`.
+    weights
+        Local weight files, as in :func:`histodecon.pp.embed_tiles`.
     key_added
         Key of ``obsm`` of the new table, default ``X_`` and the name of the encoder; a list for several encoders.
+    batch_size
+        Crops encoded at once; default as the encoder takes it well.
     %(device)s
+    precision, orientations, cache_dir, client
+        As in :func:`histodecon.pp.embed_tiles`.
     table_key
         Name of the table of spots; it need not be there.
     nuclei_key

@@ -90,8 +90,8 @@ def sum_nuclei(
     >>> nuclei, spots = sdata["nuclei"], sdata["table"]
     >>> truth = pd.get_dummies(sdata["toy_1_nuclei"]["cell_type"], dtype=float).set_axis(nuclei.obs_names)
     >>> hd.tl.set_targets(nuclei, truth, kind="abundance")
-    >>> hd.tl.sum_nuclei(nuclei, spots, predicted="cell_abundance", key_added="counted")
-    >>> bool((spots.obsm["counted"].to_numpy() == spots.obsm["true_abundance"].to_numpy()).all())
+    >>> hd.tl.sum_nuclei(nuclei, spots, predicted="cell_abundance")
+    >>> bool((spots.obsm["predicted_abundance"].to_numpy() == spots.obsm["true_abundance"].to_numpy()).all())
     True
     """
     adata, spots = table_of(adata), table_of(spots)
