@@ -47,6 +47,13 @@ weights
     ``"posterior"`` lets targets count by their certainty, see :func:`histodecon.models.posterior_weights`: their standard
     deviations come from :func:`~histodecon.tl.deconvolve`, :func:`~histodecon.tl.set_targets` or
     :func:`~histodecon.tl.consensus_targets`, or from the 5 % and 95 % quantiles. By default all count alike.""",
+    "layer": """\
+layer
+    Layer with raw counts, by default ``X``; only learners that learn from genes as well, such as ``"cuca"``, look at it.""",
+    "signatures": """\
+signatures
+    Mean counts of one cell of each type, genes × cell types, for learners that need them, such as ``"cpnn"``. By default those
+    that :func:`~histodecon.tl.deconvolve` left beside the targets.""",
     "key_added": """\
 key_added
     Name under which the result is stored.""",

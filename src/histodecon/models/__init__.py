@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from histodecon.models._calibrate import calibrate
     from histodecon.models._conformal import ConformalIntervals
     from histodecon.models._embedding_space import EmbeddingSpace
+    from histodecon.models._fit_context import FitContext
     from histodecon.models._fit_folds import fit_folds
+    from histodecon.models._genes import GeneCounts
     from histodecon.models._lazyslide import LazySlideModel
     from histodecon.models._learners import (
-        FitContext,
         Learner,
         LearnerCard,
         get_learner,
@@ -36,7 +37,8 @@ _WHERE = {
     "ConformalIntervals": "_conformal",
     "EmbeddingSpace": "_embedding_space",
     "EncoderRecord": "_records",
-    "FitContext": "_learners",
+    "FitContext": "_fit_context",
+    "GeneCounts": "_genes",
     "LazySlideModel": "_lazyslide",
     "Learner": "_learners",
     "LearnerCard": "_learners",
@@ -61,6 +63,7 @@ __all__ = [
     "EmbeddingSpace",
     "EncoderRecord",
     "FitContext",
+    "GeneCounts",
     "LazySlideModel",
     "Learner",
     "LearnerCard",

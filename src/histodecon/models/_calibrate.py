@@ -19,6 +19,7 @@ from histodecon.models._reliability import ReliabilityCard
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+    from histodecon.models._genes import GeneCounts
     from histodecon.models._regressor import AbundanceRegressor
 
 Rows = NDArray[np.intp]
@@ -32,6 +33,7 @@ def calibrate(
     *,
     weights: Callable[[Rows], ArrayLike] | None = None,
     neighbors: Sequence[csr_matrix] | None = None,
+    genes: GeneCounts | None = None,
     n_jobs: int = 1,
 ) -> AbundanceRegressor:
     """Fit the learner of a regressor once more for each group, without that group, and keep what its errors tell.
@@ -51,6 +53,8 @@ def calibrate(
         Function of training rows that returns how much their targets count.
     neighbors
         For learners that read neighbors, as in :meth:`AbundanceRegressor.fit`.
+    genes
+        For learners that learn from genes, as in :meth:`AbundanceRegressor.fit`.
     n_jobs
         Processes, see :func:`fit_folds`.
 
@@ -96,6 +100,7 @@ def calibrate(
             kind=model.kind_,
             weights=weights,
             neighbors=neighbors,
+            genes=genes,
             n_jobs=n_jobs,
             on_fold=lambda *_: bar.update(),
         )
@@ -104,7 +109,7 @@ def calibrate(
         rings = {} if neighbors is None else {"neighbors": [among(ring, rows) for ring in neighbors]}
         held_out[rows] = fold.predict(X[rows], **rings)
     truth = Y
-    if model.transform == "proportion":
+    if "proportion" in (model.transform, model.learner_.kind):
         total = Y.sum(axis=1, keepdims=True)
         truth = np.divide(Y, total, out=np.full(Y.shape, np.nan), where=total > 0)
     model.calibration_ = ConformalIntervals.fit(truth, held_out, codes, kind=model.kind_)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,46 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from histodecon._core import InputError, TargetError, as_2d_float, first_names
 from histodecon.models._records import EncoderRecord
 
-if TYPE_CHECKING:
-    from histodecon.models._learners import Learner
-
 MIN_ROWS = 2
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a fit is given beside its inputs, checked.
-
-    Parameters
-    ----------
-    learner
-        Not fitted.
-    Y, transformed
-        Targets as given and on the scale they are learned on, shape (n, K).
-    codes, names
-        Group of each row as a number, and the names of the groups.
-    records
-        Encoders of the columns.
-    types
-        Names of the cell types.
-    kind
-        Of the targets.
-    counts
-        How much each target counts, shape (n, K), or None.
-    stretch
-        Factors on the scales of the columns, shape (d,).
-    """
-
-    learner: Learner
-    Y: NDArray[np.float64]
-    transformed: NDArray[np.float64]
-    codes: NDArray[np.intp]
-    names: list[str]
-    records: tuple[EncoderRecord, ...]
-    types: tuple[str, ...]
-    kind: str
-    counts: NDArray[np.float64] | None
-    stretch: NDArray[np.float64]
 
 
 def checked_inputs(X: ArrayLike) -> NDArray[np.float32]:
@@ -80,7 +39,7 @@ def checked_inputs(X: ArrayLike) -> NDArray[np.float32]:
     return matrix
 
 
-def checked_targets(y: ArrayLike, n_rows: int) -> NDArray[np.float64]:
+def checked_targets(y: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
     """Turn targets into a finite float64 matrix without negative values.
 
     Parameters
@@ -101,7 +60,7 @@ def checked_targets(y: ArrayLike, n_rows: int) -> NDArray[np.float64]:
     TargetError
         Some values are negative or not finite.
     """
-    Y = np.asarray(y, dtype=np.float64)
+    Y = np.asarray(y if y is not None else np.nan, dtype=np.float64)
     if Y.ndim != 2 or Y.shape[0] != n_rows or Y.shape[1] < 1:
         msg = f"y must have shape ({n_rows}, number of cell types), got {Y.shape}"
         raise InputError(msg, code="BI-64")

@@ -11,12 +11,12 @@ from sklearn.base import clone
 from histodecon._core import HistodeconWarning
 from histodecon.models._checks import checked_inputs, refuse_dead_encoders
 from histodecon.models._fit_fold import Done, FoldData, Task
+from histodecon.models._given import gather
 from histodecon.models._learners import FitContext, Learner, get_learner
 from histodecon.models._many_fits import ManyFits
-from histodecon.models._transforms import fit_scale
 
 if TYPE_CHECKING:
-    from histodecon.models._checks import Given
+    from histodecon.models._given import Given
     from histodecon.models._regressor import AbundanceRegressor
 
 
@@ -35,7 +35,7 @@ def fit_at_once(model: AbundanceRegressor, data: FoldData, todo: Sequence[Task])
     What ``fit_fold`` returns for each, or None where the learner wants them one by one.
     """
     learner = get_learner(model.learner).build(model.params)
-    if type(learner).fit_many is Learner.fit_many or len(todo) < 2 or data.neighbors is not None:
+    if type(learner).fit_many is Learner.fit_many or len(todo) < 2 or data.neighbors is not None or learner.reads_genes:
         return None
     given = [_given(model, data, task) for task in todo]
     counts = [one.counts for one in given if one.counts is not None]
@@ -58,17 +58,15 @@ def fit_at_once(model: AbundanceRegressor, data: FoldData, todo: Sequence[Task])
     done: list[Done] = []
     for fit, (task, one, learned) in enumerate(zip(todo, given, learners, strict=True)):
         fitted = clone(model)
-        fitted._set_scales(problem.input_scale(fit), fit_scale(one.transformed))
+        fitted._set_scales(problem.input_scale(fit), one.target_scale)
         done.append((task.number, fitted._adopt(learned, one), told))
     return done
 
 
 def _given(model: AbundanceRegressor, data: FoldData, task: Task) -> Given:
     groups = None if data.groups is None else data.groups[task.rows]
-    facts = data.facts
     shape = (len(task.rows), data.X.shape[1])
-    kept = facts.get("encoders"), facts.get("cell_types"), facts.get("kind", "abundance")
-    return model._given(shape, data.y[task.rows], groups, *kept, task.weights)
+    return gather(model, shape, data.y[task.rows], groups=groups, weights=task.weights, **data.facts)
 
 
 def _refuse_dead(problem: ManyFits, given: Sequence[Given]) -> None:

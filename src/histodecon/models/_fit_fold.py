@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
+    from histodecon.models._genes import GeneCounts
     from histodecon.models._regressor import AbundanceRegressor
 
 Rows: TypeAlias = "NDArray[np.intp]"
@@ -42,6 +43,10 @@ class FoldData:
         One sparse matrix of shape (n, n) a ring, or None.
     facts
         What else :meth:`histodecon.models.AbundanceRegressor.fit` is told: encoders, cell types, kind.
+    genes
+        Counts of the rows, or None.
+    bags
+        Bag of each row, shape (n,), or None.
     """
 
     X: NDArray
@@ -49,6 +54,8 @@ class FoldData:
     groups: NDArray | None
     neighbors: Sequence[csr_matrix] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    genes: GeneCounts | None = None
+    bags: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,10 @@ def fit_fold(model: AbundanceRegressor, data: FoldData, task: Task) -> Done:
         told["groups"] = np.asarray(data.groups)[rows]
     if data.neighbors is not None:
         told["neighbors"] = [among(ring, rows) for ring in data.neighbors]
+    if data.genes is not None:
+        told["genes"] = data.genes.rows(rows)
+    if data.bags is not None:
+        told["bags"] = np.asarray(data.bags)[rows]
     X, y = np.asarray(data.X)[rows], np.asarray(data.y)[rows]  # not memory maps
     with _fitting, threadpool_limits(1), warnings.catch_warnings(record=True) as heard:  # torch has one random state
         warnings.simplefilter("always", HistodeconWarning)

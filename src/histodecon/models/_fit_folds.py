@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from distributed import Client
     from scipy.sparse import csr_matrix
 
+    from histodecon.models._genes import GeneCounts
     from histodecon.models._records import EncoderRecord
     from histodecon.models._regressor import AbundanceRegressor
 
@@ -40,6 +41,8 @@ def fit_folds(
     kind: str = "abundance",
     weights: Callable[[NDArray[np.intp]], ArrayLike] | None = None,
     neighbors: Sequence[csr_matrix] | None = None,
+    genes: GeneCounts | None = None,
+    bags: ArrayLike | None = None,
     n_jobs: int = 1,
     client: Client | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -64,6 +67,8 @@ def fit_folds(
     neighbors
         For learners that read neighbors: sparse matrices of shape (n, n), one a ring, rows summing to 1. In a fold only
         neighbors among its training rows count.
+    genes, bags
+        As in :meth:`AbundanceRegressor.fit`, of all rows.
     n_jobs
         Processes on this machine, each on one thread; -1 for one a core. Arrays are shared, not copied for each.
     client
@@ -107,7 +112,8 @@ def fit_folds(
     processes = _processes(n_jobs)
     facts = {"encoders": encoders, "cell_types": cell_types, "kind": kind}
     labels = None if groups is None else np.asarray(groups)
-    data = FoldData(as_2d_float(X, "X"), np.asarray(y, dtype=np.float64), labels, neighbors, facts)
+    own = None if bags is None else np.asarray(bags)
+    data = FoldData(as_2d_float(X, "X"), np.asarray(y, dtype=np.float64), labels, neighbors, facts, genes, own)
     tasks = [_task(i, rows, len(data.X), weights) for i, rows in enumerate(folds)]
     cache = FoldCache(cache_dir, model, data)
     fitted: dict[int, AbundanceRegressor] = {}

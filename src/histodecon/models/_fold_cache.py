@@ -105,4 +105,7 @@ class FoldCache:
         rings = [part for ring in self.data.neighbors or () for part in (ring.indptr, ring.indices, ring.data)]
         facts = sorted(self.data.facts.items())
         parts = (self.data.X, self.data.y, groups, *rings, repr(sorted(params.items())), repr(facts))
+        told = "" if self.data.genes is None else self.data.genes.sha256()
+        bags = "" if self.data.bags is None else np.asarray(self.data.bags)
+        parts += (told, bags) if told or self.data.bags is not None else ()
         return digest(*parts, *[version(name) for name in VERSIONS])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histodecon._core import InputError, add_card, cards_table, find_cards
+from histodecon.models._fit_context import FitContext
 from histodecon.models._learner_card import LearnerCard, closest
 
 if TYPE_CHECKING:
@@ -19,25 +19,6 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, NDArray[Any]]
 Shapes = dict[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class FitContext:
-    """Circumstances of a fit that do not belong to the model.
-
-    Parameters
-    ----------
-    random_state
-        Seed.
-    device
-        ``"auto"``, or a name that torch knows.
-    show_progress_bar
-        Show a progress bar.
-    """
-
-    random_state: int = 0
-    device: str = "auto"
-    show_progress_bar: bool = False
 
 
 class Learner(ABC):
@@ -55,6 +36,24 @@ class Learner(ABC):
     """Whether targets may count differently."""
     seeded: ClassVar[bool] = True
     """Whether what is learned depends on the seed."""
+    reads_genes: bool = False
+    """Whether it learns from counts of genes as well; predictions never need them."""
+    reads_signatures: ClassVar[bool] = False
+    """Whether it needs signatures of cell types too."""
+    reads_targets: ClassVar[bool] = True
+    """False where genes alone teach it: targets then may be absent, and are NaN when it learns."""
+    reads_bags: ClassVar[bool] = False
+    """Whether rows are parts, nuclei, of what has a target, a spot."""
+    reads_graph: ClassVar[bool] = False
+    """Whether it is given who is whose neighbor, instead of mean embeddings of the rings."""
+    absolute: ClassVar[bool] = False
+    """Whether targets are learned and predicted as they are, not standardized."""
+    kind: ClassVar[str | None] = None
+    """Kind of what is predicted, where it is not that of the targets."""
+    blocks: tuple[int, ...] = ()
+    """Widths of the encoders side by side in the inputs, set before it learns or is restored."""
+    genes: tuple[str, ...] = ()
+    """Genes that fitted arrays speak of, chosen by :meth:`fit`, and set before it is restored."""
 
     def __init__(self, **params: Any) -> None:
         self.params = params
@@ -66,6 +65,11 @@ class Learner(ABC):
     def n_rings(self) -> int:
         """Rings of neighbors that are read; X then holds the embedding and the mean embedding of each ring, side by side."""
         return 0
+
+    @property
+    def n_parts(self) -> int:
+        """Embeddings side by side in X: of a row, and of its rings unless a graph is read instead."""
+        return 1 if self.reads_graph else 1 + self.n_rings
 
     def float_of(self, name: str) -> str:
         """Tell the dtype of a fitted array.
@@ -137,12 +141,40 @@ class Learner(ABC):
         Parameters
         ----------
         X
-            Standardized inputs, float64, shape (n, d).
+            Standardized inputs, float64, shape (n, d). Learners that say ``reads_graph`` are also given ``graph``, of these rows.
 
         Returns
         -------
         Shape (n, K).
         """
+
+    def represent(self, X: NDArray) -> NDArray[np.float64] | None:
+        """Read off inputs what the learner makes of them on its way to the targets.
+
+        Parameters
+        ----------
+        X
+            Standardized inputs, float64, shape (n, d).
+
+        Returns
+        -------
+        Shape (n, width), or None where there is no such thing.
+        """
+        return None
+
+    def express(self, X: NDArray) -> NDArray[np.float64] | None:
+        """Read expected expression off inputs.
+
+        Parameters
+        ----------
+        X
+            Standardized inputs, float64, shape (n, d).
+
+        Returns
+        -------
+        Shape (n, genes), the genes of ``genes``; None where the learner knows of none.
+        """
+        return None
 
     @abstractmethod
     def shapes(self, n_inputs: int, n_outputs: int) -> Shapes:

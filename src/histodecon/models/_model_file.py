@@ -190,7 +190,7 @@ def _expected(learner: Learner, width: int, n_types: int) -> dict[str, tuple[str
     expected: dict[str, tuple[str, tuple[int, ...]]] = {}
     expected |= {f"input.{part}": ("F64", (width,)) for part in ("center", "scale")}
     expected |= {f"target.{part}": ("F64", (n_types,)) for part in ("center", "scale", "mean")}
-    shapes = learner.shapes(width * (1 + learner.n_rings), n_types)
+    shapes = learner.shapes(width * learner.n_parts, n_types)
     return expected | {f"learner.{key}": (_DTYPES[learner.float_of(key)], shape) for key, shape in shapes.items()}
 
 

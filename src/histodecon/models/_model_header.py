@@ -25,6 +25,7 @@ FORMAT_VERSION = "1.1"
 READS_MAJOR = 1
 READS_FEATURES = (FEATURE,)
 MAX_TYPES = 10_000
+MAX_GENES = 100_000
 _JSON_FIELDS: dict[str, type] = {
     "requires": list,
     "encoders": list,
@@ -149,8 +150,18 @@ def read_fields(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
     fields["encoders"] = _records(fields["encoders"], name)
     if fields["commercial"] != all(record.commercial for record in fields["encoders"]):
         refuse("The model file says of commercial use what its encoders do not", name)
-    fields["built"] = _learner(fields, metadata, name)
+    fields["built"] = learner = _learner(fields, metadata, name)
+    learner.blocks = tuple(record.width for record in fields["encoders"])
+    learner.genes = _genes(fields["training"], name)
     return fields
+
+
+def _genes(training: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    genes = training.get("genes", [])
+    sound = isinstance(genes, list) and all(isinstance(gene, str) for gene in genes) and len(set(genes)) == len(genes)
+    if not sound or len(genes) > MAX_GENES:
+        refuse("The genes of the model file are not a list of different names", name)
+    return tuple(genes)
 
 
 def _learner(fields: Mapping[str, Any], metadata: Mapping[str, str], name: str) -> Learner:

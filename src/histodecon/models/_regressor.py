@@ -10,38 +10,26 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from histodecon._core import KINDS, InputError
-from histodecon.models._checks import (
-    Given,
-    checked_inputs,
-    checked_targets,
-    checked_types,
-    encoded_groups,
-    refuse_dead_encoders,
-)
-from histodecon.models._learners import FitContext, Learner, get_learner
+from histodecon.models._checks import checked_inputs, refuse_dead_encoders
+from histodecon.models._given import Given, gather
+from histodecon.models._learners import FitContext, Learner
 from histodecon.models._model_files import ModelFiles
-from histodecon.models._records import EncoderRecord, check_records, check_same_encoders, check_width
-from histodecon.models._rings import widen
-from histodecon.models._transforms import (
-    TRANSFORMS,
-    block_stretch,
-    fit_scale,
-    forward_target,
-    inverse_target,
-    to_proportions,
-)
-from histodecon.models._weights import checked_weights, weights_summary
+from histodecon.models._read_off import ReadOff
+from histodecon.models._records import EncoderRecord, check_same_encoders, check_width
+from histodecon.models._rings import checked_rings, widen
+from histodecon.models._transforms import fit_scale, inverse_target, to_proportions
+from histodecon.models._weights import weights_summary
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from histodecon.models._conformal import ConformalIntervals
+    from histodecon.models._genes import GeneCounts
     from histodecon.models._novelty import NoveltyScore
     from histodecon.models._reliability import ReliabilityCard
 
 
-class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
+class AbundanceRegressor(ReadOff, ModelFiles, RegressorMixin, BaseEstimator):
     """Reads cell-type abundances from embeddings.
 
     Parameters
@@ -133,7 +121,7 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
     def fit(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: ArrayLike | None,
         *,
         groups: ArrayLike | None = None,
         encoders: Sequence[EncoderRecord] | None = None,
@@ -141,6 +129,8 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         kind: str = "abundance",
         weights: ArrayLike | None = None,
         neighbors: Sequence[csr_matrix] | None = None,
+        genes: GeneCounts | None = None,
+        bags: ArrayLike | None = None,
     ) -> AbundanceRegressor:
         """Learn.
 
@@ -149,7 +139,7 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         X
             Embeddings, the encoders side by side, shape (n, d).
         y
-            Abundances, shape (n, K), not negative.
+            Abundances, shape (n, K), not negative; None for learners that learn from genes alone.
         groups
             Independent unit of each row (the patient), shape (n,). Whatever is chosen is chosen on held-in groups;
             with one group, on held-in rows.
@@ -165,6 +155,11 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         neighbors
             For learners that read the neighbors of a row: one sparse matrix of shape (n, n) a ring, whose rows sum to 1, or
             to 0 for a row without neighbors.
+        genes
+            For learners that learn from genes as well: counts of these rows, and signatures where they are needed.
+        bags
+            For learners whose rows are nuclei: number of the spot of each row, -1 for none, shape (n,); ``y`` then is that of
+            the spot, and what is predicted for its nuclei sums up to it.
 
         Returns
         -------
@@ -174,49 +169,26 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         ------
         InputError
             Shapes do not fit, values are not finite, an encoder gives the same numbers everywhere, a parameter makes no
-            sense, or the learner takes no weights.
+            sense, the learner takes no weights, or lacks genes, bags or neighbors.
         TargetError
             A target is negative or not finite.
         """
         X = checked_inputs(X)
-        given = self._given(X.shape, y, groups, encoders, cell_types, kind, weights)
+        facts: dict[str, Any] = {"groups": groups, "encoders": encoders, "cell_types": cell_types, "kind": kind}
+        given = gather(self, X.shape, y, **facts, weights=weights, genes=genes, bags=bags)
         refuse_dead_encoders(X, given.records)
         center, scale = fit_scale(X)
-        self._set_scales((center, scale * given.stretch), fit_scale(given.transformed))
-        context = FitContext(self.random_state, self.device, self.show_progress_bar)
-        told = (
-            {} if given.counts is None else {"weights": given.counts}
-        )  # learners that take none need not know of them
+        self._set_scales((center, scale * given.stretch), given.target_scale)
+        learner, rings = given.learner, checked_rings(neighbors, len(X), given.learner.n_rings)
+        graph = rings[0] if learner.reads_graph else None
+        how = (self.random_state, self.device, self.show_progress_bar)
+        context = FitContext(*how, genes=given.genes, cell_types=given.types, bags=given.bags, graph=graph)
         targets = (given.transformed - self.target_center_) / self.target_scale_
-        inputs = widen(self._inputs(X), neighbors, given.learner.n_rings)
-        return self._adopt(given.learner.fit(inputs, targets, given.codes, context, **told), given)
-
-    def _given(
-        self,
-        shape: tuple[int, int],
-        y: ArrayLike,
-        groups: ArrayLike | None,
-        encoders: Sequence[EncoderRecord] | None,
-        cell_types: Sequence[str] | None,
-        kind: str,
-        weights: ArrayLike | None,
-    ) -> Given:
-        """Check what a fit is given beside its inputs of a shape."""
-        Y = checked_targets(y, shape[0])
-        codes, names = encoded_groups(groups, shape[0])
-        if self.transform not in TRANSFORMS or kind not in KINDS:
-            msg = f"Unknown transform {self.transform!r} or kind {kind!r}"
-            raise InputError(msg, where=f"transforms {TRANSFORMS}, kinds {KINDS}", code="BI-72")
-        learner = get_learner(self.learner).build(self.params)
-        records = tuple(encoders) if encoders else (EncoderRecord("X", "unknown", shape[1]),)
-        check_records(records, shape[1])
-        types = checked_types(cell_types, Y.shape[1])
-        counts = None if weights is None else checked_weights(weights, Y.shape)
-        if counts is not None and not learner.takes_weights:
-            msg = f"The learner {self.learner!r} takes no weights"
-            raise InputError(msg, fix="leave `weights` out, or use the learner `ridge` or `mlp`", code="BI-72")
-        stretch = block_stretch([record.width for record in records], self.block_scaling)
-        return Given(learner, Y, forward_target(Y, self.transform), codes, names, records, types, kind, counts, stretch)
+        inputs = self._inputs(X) if learner.reads_graph else widen(self._inputs(X), rings)
+        self._adopt(learner.fit(inputs, targets, given.codes, context, **given.own_weights), given)
+        if not learner.reads_targets:
+            self.target_mean_ = self.predict(X, neighbors=neighbors).mean(axis=0)
+        return self
 
     def _set_scales(self, inputs: tuple[NDArray, NDArray], targets: tuple[NDArray, NDArray]) -> None:
         self.input_center_, self.input_scale_ = inputs
@@ -227,11 +199,12 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         Y, counts, proportions = given.Y, given.counts, self.transform == "proportion"
         self.learner_, self.history_ = learner, learner.history_
         self.encoders_, self.cell_types_ = given.records, given.types
-        self.kind_ = "proportion" if proportions else given.kind
+        self.kind_ = learner.kind or ("proportion" if proportions else given.kind)
         self.n_features_in_ = len(self.input_center_)
         self.target_mean_ = (given.transformed if proportions else Y).mean(axis=0)
         self.calibration_ = self.novelty_ = self.reliability_ = None
-        constant = [name for name, flat in zip(given.types, np.ptp(Y, axis=0) == 0, strict=True) if flat]
+        flat = np.ptp(Y, axis=0) == 0 if learner.reads_targets else np.zeros(len(given.types), dtype=bool)
+        constant = [name for name, one in zip(given.types, flat, strict=True) if one]
         facts = {"n_rows": len(Y), "groups": given.names, "random_state": self.random_state, "constant_types": constant}
         weighted = {} if counts is None else {"weights": weights_summary(counts)}
         scaled = {} if self.block_scaling == "none" else {"block_scaling": self.block_scaling}
@@ -262,8 +235,12 @@ class AbundanceRegressor(ModelFiles, RegressorMixin, BaseEstimator):
         check_is_fitted(self, "learner_")
         X = checked_inputs(X)
         check_width(X, self.encoders_)
-        inputs = widen(self._inputs(X), neighbors, self.learner_.n_rings)
-        Y = self.learner_.predict(inputs) * self.target_scale_ + self.target_center_
+        rings = checked_rings(neighbors, len(X), self.learner_.n_rings)
+        if self.learner_.reads_graph:
+            Y = self.learner_.predict(self._inputs(X), graph=rings[0])  # type: ignore[call-arg]
+        else:
+            Y = self.learner_.predict(widen(self._inputs(X), rings))
+        Y = Y * self.target_scale_ + self.target_center_
         Y = inverse_target(Y, self.transform)
         return to_proportions(Y, self.target_mean_ / self.target_mean_.sum()) if self.kind_ == "proportion" else Y
 

@@ -14,35 +14,52 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-def widen(Z: NDArray[np.float64], neighbors: Sequence[csr_matrix] | None, n_rings: int) -> NDArray[np.float64]:
-    """Put the mean of the neighbors of each row beside it.
+def checked_rings(neighbors: Sequence[csr_matrix] | None, n_rows: int, n_rings: int) -> list[csr_matrix]:
+    """Refuse rings that are missing or of another shape.
 
     Parameters
     ----------
-    Z
-        Standardized inputs, shape (n, d).
     neighbors
         One sparse matrix of shape (n, n) a ring; rows sum to 1, or to 0 where a row has no neighbor.
+    n_rows
+        Rows of the inputs.
     n_rings
         Rings that are read.
 
     Returns
     -------
-    Shape (n, (1 + n_rings) * d): the row, then the mean of each ring. A row without neighbors stands in for them.
+    So many rings.
 
     Raises
     ------
     InputError
         Rings are missing or of another shape.
     """
-    if not n_rings:
-        return Z
     rings = list(neighbors or ())[:n_rings]
-    if len(rings) < n_rings or any(ring.shape != (len(Z), len(Z)) for ring in rings):
-        msg = f"The learner reads {n_rings} ring(s) of neighbors of each of the {len(Z)} rows"
+    if len(rings) < n_rings or any(ring.shape != (n_rows, n_rows) for ring in rings):
+        msg = f"The learner reads {n_rings} ring(s) of neighbors of each of the {n_rows} rows"
         where = f"given: {[ring.shape for ring in rings] or 'none'}"
         fix = "`neighbors=`, one sparse matrix a ring; `histodecon.tl` finds them from the places of the spots"
         raise InputError(msg, where=where, fix=fix, code="BI-121")
+    return rings
+
+
+def widen(Z: NDArray[np.float64], rings: Sequence[csr_matrix]) -> NDArray[np.float64]:
+    """Put the mean of the neighbors of each row beside it.
+
+    Parameters
+    ----------
+    Z
+        Standardized inputs, shape (n, d).
+    rings
+        As :func:`checked_rings` returns them.
+
+    Returns
+    -------
+    Shape (n, (1 + rings) * d): the row, then the mean of each ring. A row without neighbors stands in for them.
+    """
+    if not rings:
+        return Z
     blocks = [Z]
     for ring in rings:
         mean = np.asarray(ring @ Z)

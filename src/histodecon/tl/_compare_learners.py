@@ -43,6 +43,8 @@ def compare_learners(
     transform: str = "none",
     block_scaling: Literal["none", "width"] = "none",
     weights: Literal["posterior"] | None = None,
+    layer: str | None = None,
+    signatures: pd.DataFrame | None = None,
     key_added: str = Key.uns.LEARNER_COMPARISON,
     n_jobs: int = 1,
     client: Client | None = None,
@@ -79,6 +81,8 @@ def compare_learners(
     transform, block_scaling
         As in :func:`cross_validate`.
     %(weights)s
+    %(layer)s
+    %(signatures)s
     key_added
         Key of ``uns``.
     n_jobs, client, cache_dir
@@ -131,7 +135,8 @@ def compare_learners(
     if int(seeds) != seeds or seeds < 1:
         msg = f"`seeds` must be a whole number above 0, got {seeds!r}"
         raise InputError(msg, fix="`seeds=5`", code="BI-72")
-    light = _light(adata)
+    built = [get_learner(learner).build(own) for learner, own in methods.values()]
+    light = _light(adata, layer, with_genes=any(one.reads_genes for one in built))
     labels = obs_column(light, groupby)
     measured = read_training_data(light, next(iter(embeddings.values())), targets, weights).measured
     given = folds_of_column(light, folds, labels) if isinstance(folds, str) else folds
@@ -160,6 +165,8 @@ def compare_learners(
                 transform=transform,
                 block_scaling=block_scaling,
                 weights=weights,
+                layer=layer,
+                signatures=signatures,
                 n_jobs=n_jobs,
                 client=client,
                 cache_dir=cache_dir,
@@ -220,11 +227,15 @@ def _reference(wanted: str | None, methods: Mapping[str, Any]) -> str:
     return wanted
 
 
-def _light(adata: AnnData) -> AnnData:
+def _light(adata: AnnData, layer: str | None, *, with_genes: bool) -> AnnData:
     """What cross-validation reads, and where it may write."""
     import anndata as ad
 
     known = {Key.uns.ROOT: dict(adata.uns[Key.uns.ROOT])} if Key.uns.ROOT in adata.uns else {}
     root = known.get(Key.uns.ROOT, {})
     root |= {name: dict(branch) for name, branch in root.items() if isinstance(branch, Mapping)}
-    return ad.AnnData(obs=adata.obs.copy(), obsm=dict(adata.obsm), obsp=dict(adata.obsp), uns=known)
+    told: dict[str, Any] = {"obs": adata.obs.copy(), "obsm": dict(adata.obsm), "obsp": dict(adata.obsp), "uns": known}
+    if with_genes:
+        layers = {} if layer is None or layer not in adata.layers else {layer: adata.layers[layer]}
+        told |= {"X": adata.X, "var": adata.var[[]].copy(), "varm": dict(adata.varm), "layers": layers}
+    return ad.AnnData(**told)

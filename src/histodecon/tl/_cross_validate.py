@@ -17,6 +17,7 @@ from histodecon.stats._scores import compositions
 from histodecon.tl._checks import require_safe_key
 from histodecon.tl._fold_scores import HeldOut, LearnerScores, cc_by_fold, join_scores, score_learner, warn_undefined
 from histodecon.tl._folds import Fold, check_groups, check_leaks, folds_of_column, groups_out, make_folds
+from histodecon.tl._gene_counts import read_gene_counts
 from histodecon.tl._training_data import TrainingData, read_training_data
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def cross_validate(
     transform: str = "none",
     block_scaling: Literal["none", "width"] = "none",
     weights: Literal["posterior"] | None = None,
+    layer: str | None = None,
+    signatures: pd.DataFrame | None = None,
     key_added: str = Key.obsm.CROSS_VALIDATED,
     n_jobs: int = 1,
     client: Client | None = None,
@@ -82,6 +85,8 @@ def cross_validate(
         With several embeddings: ``"none"`` lets each weigh as much as it is wide, ``"width"`` all the same.
     %(weights)s Baselines are
         weighted too; scores never are.
+    %(layer)s
+    %(signatures)s
     %(key_added)s
     n_jobs
         Folds at once, a process each; -1 for one a core. Numbers do not depend on it.
@@ -154,26 +159,36 @@ def cross_validate(
     check_leaks(labels, data.X, parts, groupby)
     learners = list(dict.fromkeys([learner, *baselines]))
     keys = {name: key_added if name == learner else f"{key_added}_{name}" for name in learners}
+    # a misspelled name or parameter answers before the first fold
+    built = {name: get_learner(name).build(params if name == learner else None) for name in learners}
+    genes = {
+        name: read_gene_counts(adata, one, layer=layer, signatures=signatures, targets=targets)
+        for name, one in built.items()
+    }
     models = {
         name: AbundanceRegressor(
             name,
             params=params if name == learner else None,
-            transform=transform,
+            transform=transform if not built[name].absolute else "none",
+            block_scaling=block_scaling,
             device=device,
             random_state=random_state,
         )
         for name in learners
     }
-    # a misspelled name or parameter answers before the first fold
-    rings = {name: get_learner(name).build(models[name].params).n_rings for name in learners}
+    rings = {name: one.n_rings for name, one in built.items()}
     neighbors = read_rings(adata, max(rings.values()))
-    predictions, kind = {}, data.kind
+    predictions: dict[str, NDArray[np.float64]] = {}
+    kinds: dict[str, str] = {}
     how = {"n_jobs": n_jobs, "client": client, "cache_dir": cache_dir}
     with tqdm(total=len(parts) * len(learners), desc="cross-validation", disable=not show_progress_bar) as bar:
         for name, model in models.items():
             own = neighbors[: rings[name]] if neighbors is not None and rings[name] else None
-            predictions[name], kind = _predict(model, data, labels, parts, own, on_fold=lambda *_: bar.update(), **how)
+            told = {"on_fold": lambda *_: bar.update(), "genes": genes[name], **how}
+            predictions[name], kinds[name] = _predict(model, data, labels, parts, own, **told)
+    kind = kinds[learner]
     truth = compositions(data.Y) if kind != data.kind else data.Y
+    predictions = {name: _as_kind(values, kinds[name], kind) for name, values in predictions.items()}
     slides = obs_column(adata, Key.obs.LIBRARY) if Key.obs.LIBRARY in adata.obs else labels
     held_out = HeldOut(truth, data.measured, labels, slides, parts, data.cell_types, kind)
     scores = {name: score_learner(held_out, name, predictions[name]) for name in learners}
@@ -201,6 +216,11 @@ def _facts(held_out: HeldOut, scores: LearnerScores, table: pd.DataFrame) -> dic
         "group_folds": np.array([fold.name for fold, _, _ in groups], dtype=object),
         "scores": {str(name): table[name].to_numpy() for name in table.columns},
     }
+
+
+def _as_kind(values: NDArray[np.float64], own: str, wanted: str) -> NDArray[np.float64]:
+    """Abundances of a baseline as proportions, where the learner predicts proportions."""
+    return compositions(values) if own != wanted == "proportion" else values
 
 
 def _predict(

@@ -12,9 +12,11 @@ from histodecon._core._neighbors import pitch_um, read_rings
 from histodecon.models import AbundanceRegressor, NoveltyScore, get_learner
 from histodecon.models import calibrate as calibrate_model
 from histodecon.models._calibrate import require_groups
-from histodecon.tl._training_data import TrainingData, read_training_data, training_groups
+from histodecon.tl._gene_counts import read_gene_counts
+from histodecon.tl._training_data import TrainingData, data_of_genes, read_training_data, training_groups
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
@@ -33,6 +35,8 @@ def train_regressor(
     transform: str = "none",
     block_scaling: Literal["none", "width"] = "none",
     weights: Literal["posterior"] | None = None,
+    layer: str | None = None,
+    signatures: pd.DataFrame | None = None,
     calibrate: bool = False,
     device: str = "auto",
     random_state: int = 0,
@@ -61,6 +65,8 @@ def train_regressor(
     block_scaling
         With several embeddings: ``"none"`` lets each weigh as much as it is wide, ``"width"`` all the same.
     %(weights)s
+    %(layer)s
+    %(signatures)s
     calibrate
         Learn, too, how far the model errs on patients that it never saw: predictions then come with intervals, and
         ``model.reliability_`` tells which cell types to trust. The learner is trained once more for each group of ``groupby``,
@@ -113,7 +119,12 @@ def train_regressor(
     >>> hd.tl.predict_abundance(adata)
     """
     adata = table_of(adata)
-    data = read_training_data(adata, use_rep, targets, weights)
+    asked = get_learner(learner).build(params)
+    genes = read_gene_counts(adata, asked, layer=layer, signatures=signatures, targets=targets)
+    if asked.reads_targets or genes is None or targets in adata.obsm:
+        data = read_training_data(adata, use_rep, targets, weights)
+    else:
+        data = data_of_genes(adata, use_rep, genes)
     groups = training_groups(adata, groupby)
     rows = data.measured
     if calibrate:
@@ -127,22 +138,22 @@ def train_regressor(
         random_state=random_state,
         show_progress_bar=show_progress_bar,
     )
-    n_rings = get_learner(learner).build(params).n_rings
-    neighbors = _rings_of(adata, rows, n_rings, library_key)
+    neighbors = _rings_of(adata, rows, asked.n_rings, library_key)
     model.fit(
         data.X[rows],
-        data.Y[rows],
+        data.Y[rows] if asked.reads_targets else None,
         groups=None if groups is None else groups[rows],
         encoders=data.records,
         cell_types=data.cell_types,
         kind=data.kind,
         weights=data.weights(rows, transform),
         neighbors=neighbors,
+        genes=None if genes is None else genes.rows(rows),
     )
     model.training_["data_sha256"] = data.sha256()
     if neighbors is not None:
         model.training_["pitch_um"] = pitch_um(adata, library_key)
-    _learn_trust(model, data, groups, neighbors, calibrate=calibrate)
+    _learn_trust(model, data, groups, neighbors, genes, calibrate=calibrate)
     content = model.to_bytes()
     set_uns_branch(adata, Key.uns.REGRESSOR, _record(model, content) | {"weights": weights or ""})
     return model
@@ -155,7 +166,13 @@ def _rings_of(adata: AnnData, rows: NDArray, n_rings: int, library_key: str) -> 
 
 
 def _learn_trust(
-    model: AbundanceRegressor, data: TrainingData, groups: NDArray | None, neighbors: Any, *, calibrate: bool
+    model: AbundanceRegressor,
+    data: TrainingData,
+    groups: NDArray | None,
+    neighbors: Any,
+    genes: Any,
+    *,
+    calibrate: bool,
 ) -> None:
     rows = np.flatnonzero(data.measured)
     labels = None if groups is None else groups[rows].astype(str)
@@ -165,7 +182,8 @@ def _learn_trust(
             return data.weights(rows[some], model.transform)
 
         own = None if data.sd is None else weights
-        calibrate_model(model, data.X[rows], data.Y[rows], labels, weights=own, neighbors=neighbors)
+        known = None if genes is None else genes.rows(rows)
+        calibrate_model(model, data.X[rows], data.Y[rows], labels, weights=own, neighbors=neighbors, genes=known)
     widths = [record.width for record in data.records]
     model.novelty_ = NoveltyScore.fit(data.X[rows], groups=labels, widths=widths, random_state=model.random_state)
 

@@ -26,7 +26,7 @@ from histodecon._core import (
     require_unique_names,
     table_kind,
 )
-from histodecon.models import EncoderRecord, posterior_weights
+from histodecon.models import EncoderRecord, GeneCounts, posterior_weights
 from histodecon.tl._companions import read_sd
 
 if TYPE_CHECKING:
@@ -135,6 +135,38 @@ def read_training_data(
         faults.append(error)
     raise_together(faults)
     return TrainingData(X, records, table.to_numpy(), tuple(map(str, table.columns)), kind, measured, sd)
+
+
+def data_of_genes(adata: AnnData, use_rep: str | Sequence[str], genes: GeneCounts) -> TrainingData:
+    """Read what a learner needs that genes alone teach: spots with counts, no targets.
+
+    Parameters
+    ----------
+    adata
+        Where to read.
+    use_rep
+        Key or keys of the embeddings.
+    genes
+        Counts of all spots, with signatures.
+
+    Returns
+    -------
+    The data; targets are NaN.
+
+    Raises
+    ------
+    InputError
+        Fewer than two spots have counts, or an embedding is not usable.
+    """
+    require_spots(adata)
+    require_unique_names(adata)
+    X, records = read_embeddings(adata, use_rep)
+    measured = genes.totals() > 0
+    if measured.sum() < 2:
+        msg = f"{int(measured.sum())} of {adata.n_obs} spots have counts of the genes that have signatures"
+        raise InputError(msg, fix="another `layer=`, or signatures of the same genes", code="BI-58")
+    nothing = np.full((adata.n_obs, len(genes.cell_types)), np.nan)
+    return TrainingData(X, records, nothing, genes.cell_types, "abundance", measured)
 
 
 def read_embeddings(

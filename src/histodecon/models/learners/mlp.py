@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histodecon._core import HistodeconWarning, InputError, one_thread, resolve_device
+from histodecon.models._held_in import held_in_rows
 from histodecon.models._learners import Arrays, FitContext, Learner, LearnerCard, Shapes
 from histodecon.models._networks import N_LINEAR, build_mlp, layer_widths, start_linear
 from histodecon.models._ridge_start import RidgeStart
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from histodecon.models._training import TrainingHistory, TrainingPlan
 
 FEW_ROWS = 32
-HELD_IN_SHARE = 0.2
 CHUNK = 8192
 STARTS = ("ridge", "random")
 STACK_EVERYWHERE = False
@@ -220,37 +220,6 @@ class MlpLearner(Learner):
             network.load_state_dict(state)
             self.networks_.append(network.eval())
         return self
-
-
-def held_in_rows(groups: NDArray[np.intp], n_networks: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
-    """Choose the rows that decide when each network stops.
-
-    Parameters
-    ----------
-    groups
-        Group of each row, shape (n,).
-    n_networks
-        How many choices.
-    rng
-        Settles the order of groups or rows.
-
-    Returns
-    -------
-    One mask of shape (n,) a network: a whole group where there are two or more, else a fifth of the rows; none where
-    there are fewer than 5 rows.
-    """
-    n = len(groups)
-    names = rng.permutation(np.unique(groups))
-    if len(names) > 1:
-        return [groups == names[i % len(names)] for i in range(n_networks)]
-    if n < 5:
-        return [np.zeros(n, dtype=bool)] * n_networks
-    folds = max(2, round(1 / HELD_IN_SHARE))
-    masks: list[NDArray[np.bool_]] = []
-    while len(masks) < n_networks:
-        fold_of = rng.permutation(np.arange(n) % folds)
-        masks += [fold_of == fold for fold in range(folds)]
-    return masks[:n_networks]
 
 
 def _progress(n_networks: int, epochs: int, *, show: bool) -> Any:
