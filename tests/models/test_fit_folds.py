@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
+from learner_material import SMALL, needs
 from sklearn.base import clone
 
 import histodecon as hd
@@ -17,7 +18,6 @@ from histodecon.models import (
     AbundanceRegressor,
     EncoderRecord,
     fit_folds,
-    get_learner,
     list_learners,
     register_learner,
 )
@@ -32,6 +32,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(N, D)).astype(np.float32)
 Y = RNG.gamma(2, size=(N, K))
 GROUPS = np.repeat(["P1", "P2", "P3"], N // 3)
+TYPES = ["a", "b", "c"]
 FOLDS = [np.flatnonzero(name != GROUPS) for name in ("P1", "P2", "P3")]
 
 
@@ -52,31 +53,25 @@ def same(one: list[AbundanceRegressor], two: list[AbundanceRegressor]) -> bool:
     return [model.to_bytes() for model in one] == [model.to_bytes() for model in two]
 
 
-TINY = {"mlp": QUICK, "context": QUICK, "ensemble": {"params": {"mlp": QUICK, "context": QUICK}}}
-
-
-def line() -> list[csr_matrix]:
-    """Rows on a line, across the groups."""
-    lines = [np.eye(N, k=step) + np.eye(N, k=-step) for step in (1, 2)]
-    return [csr_matrix(one / one.sum(axis=1, keepdims=True)) for one in lines]
-
-
 def spoiled(learner: str, block_scaling: str) -> tuple[AbundanceRegressor, AbundanceRegressor]:
     """The first fold, and the same with other inputs and targets of the rows that are not in it."""
-    model = AbundanceRegressor(learner, params=TINY.get(learner), block_scaling=block_scaling, device="cpu")
+    model = AbundanceRegressor(learner, params=SMALL.get(learner), block_scaling=block_scaling, device="cpu")
     others = GROUPS == "P1"
     found = []
     for inputs, targets in ((X, Y), (np.where(others[:, None], 3 * X + 1, X), np.where(others[:, None], 7 * Y, Y))):
         records = [EncoderRecord("X_a", "a", 1), EncoderRecord("X_b", "b", D - 1)]
-        rings = {"neighbors": line()} if get_learner(learner).build(TINY.get(learner)).n_rings else {}
-        found.append(fit_folds(model, inputs, targets, FOLDS, groups=GROUPS, encoders=records, **rings)[0])
+        told = {"cell_types": TYPES, **needs(learner, N, TYPES)}
+        if "genes" in told:
+            counts = np.where(others[:, None] & (inputs is not X), 9, told["genes"].counts)
+            told["genes"] = replace(told["genes"], counts=counts)
+        found.append(fit_folds(model, inputs, targets, FOLDS, groups=GROUPS, encoders=records, **told)[0])
     return found[0], found[1]
 
 
 def alike(one: AbundanceRegressor, two: AbundanceRegressor) -> bool:
     names = ("input_center_", "input_scale_", "target_center_", "target_scale_")
     scales = all(np.array_equal(getattr(one, name), getattr(two, name)) for name in names)
-    own = {"neighbors": line()} if one.learner_.n_rings else {}
+    own = needs(one.learner_, N, TYPES, predicting=True)
     return scales and np.allclose(one.predict(X, **own), two.predict(X, **own), rtol=1e-5, atol=1e-5)
 
 
@@ -87,7 +82,8 @@ def test_scales_and_learning_see_training_rows_only(learner: str, block_scaling:
     stretch = np.sqrt(np.array([1] + [D - 1] * (D - 1)) / (D / 2)) if block_scaling == "width" else np.ones(D)
     np.testing.assert_allclose(one.input_center_, X[FOLDS[0]].mean(axis=0), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(one.input_scale_, X[FOLDS[0]].std(axis=0) * stretch, rtol=1e-5)
-    np.testing.assert_allclose(one.target_center_, Y[FOLDS[0]].mean(axis=0))
+    center = np.zeros(K) if one.learner_.absolute else Y[FOLDS[0]].mean(axis=0)
+    np.testing.assert_allclose(one.target_center_, center)
     assert alike(one, two)
 
 

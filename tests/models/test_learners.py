@@ -6,13 +6,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from learner_material import SMALL, context_of
 
 import histodecon as hd
-from histodecon.models import FitContext, Learner, LearnerCard, get_learner, list_learners, register_learner
+from histodecon.models import Learner, LearnerCard, get_learner, list_learners, register_learner
 from histodecon.models import _learners as registry
 
 NAMES = list(list_learners().index)
-CONTEXT = FitContext(random_state=3, device="cpu")
 
 
 def task(n: int = 60, d: int = 9, k: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -22,36 +22,85 @@ def task(n: int = 60, d: int = 9, k: int = 3) -> tuple[np.ndarray, np.ndarray, n
     return X, Y, np.arange(n) % 3
 
 
+def fitted(name: str, Y: np.ndarray | None = None, n: int = 60) -> tuple[Learner, np.ndarray]:
+    """A learner, and the inputs it learned from."""
+    X, own, groups = task(n)
+    learner = get_learner(name).build(SMALL.get(name))
+    targets = own if Y is None else Y
+    targets = np.abs(targets) if learner.absolute else targets
+    learner.blocks = (4, 5)
+    X = X if learner.n_parts == 1 else np.tile(X, (1, learner.n_parts))
+    return learner.fit(X, targets, groups, context_of(name, n, 3, random_state=3)), X
+
+
 def test_the_own_learners_are_there() -> None:
-    assert set(NAMES) >= {"mean", "ridge", "mlp", "context", "ensemble"}
+    ours = {
+        "mean",
+        "ridge",
+        "mlp",
+        "context",
+        "ensemble",
+        "cuca",
+        "cpnn",
+        "cpnn_abundance",
+        "fusion",
+        "graph_attention",
+    }
+    assert set(NAMES) >= ours
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_arrays_are_as_declared_and_restore_predicts_the_same_bits(name: str) -> None:
-    X, Y, groups = task()
-    card = get_learner(name)
-    learner = card.build().fit(X, Y, groups, CONTEXT)
+    learner, X = fitted(name)
     arrays = learner.arrays()
-    assert {key: value.shape for key, value in arrays.items()} == learner.shapes(X.shape[1], Y.shape[1])
+    assert {key: value.shape for key, value in arrays.items()} == learner.shapes(X.shape[1], 3)
     assert {key: str(value.dtype) for key, value in arrays.items()} == {key: learner.float_of(key) for key in arrays}
-    again = card.build().restore({key: value.copy() for key, value in arrays.items()})
+    again = get_learner(name).build(SMALL.get(name))
+    again.blocks, again.genes = learner.blocks, learner.genes
+    again.restore({key: value.copy() for key, value in arrays.items()})
     np.testing.assert_array_equal(again.predict(X), learner.predict(X))
-    assert learner.predict(X).shape == Y.shape
+    assert learner.predict(X).shape == (60, 3)
+    for what in ("represent", "express"):
+        one, two = getattr(learner, what)(X), getattr(again, what)(X)
+        assert (one is None) == (two is None)
+        if one is not None:
+            assert np.isfinite(one).all()
+            np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_bits(name: str) -> None:
-    X, Y, groups = task()
-    one, two = (get_learner(name).build().fit(X, Y, groups, CONTEXT).predict(X) for _ in range(2))
-    np.testing.assert_array_equal(one, two)
+    (one, X), (two, _) = fitted(name), fitted(name)
+    np.testing.assert_array_equal(one.predict(X), two.predict(X))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_row_and_no_row_are_predicted(name: str) -> None:
-    X, Y, groups = task()
-    learner = get_learner(name).build().fit(X, Y, groups, CONTEXT)
+    learner, X = fitted(name)
     np.testing.assert_allclose(learner.predict(X[:1]), learner.predict(X)[:1], rtol=1e-5, atol=1e-6)
     assert learner.predict(X[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not get_learner(name).cls.reads_targets])
+def test_a_learner_that_reads_no_targets_does_not_look_at_them(name: str) -> None:
+    (one, X), (two, _) = fitted(name), fitted(name, Y=np.full((60, 3), np.nan))
+    np.testing.assert_array_equal(one.predict(X), two.predict(X))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"ridge", "mean"}])
+@pytest.mark.parametrize("spoil", ["constant", "far", "zero", "one group"])
+@pytest.mark.filterwarnings("ignore")
+def test_nasty_points_leave_finite_weights(name: str, spoil: str) -> None:
+    X, Y, groups = task()
+    learner = get_learner(name).build(SMALL.get(name))
+    learner.blocks = (4, 5)
+    X = np.tile(X, (1, learner.n_parts))
+    X = {"constant": np.ones_like(X), "far": X * 1e4}.get(spoil, X)
+    Y = np.abs(np.zeros_like(Y) if spoil == "zero" else Y)
+    groups = np.zeros_like(groups) if spoil == "one group" else groups
+    learner.fit(X, Y, groups, context_of(name, 60, 3))
+    assert all(np.isfinite(value).all() for value in learner.arrays().values())
+    assert np.isfinite(learner.predict(X)).all()
 
 
 def test_cards_are_frozen() -> None:

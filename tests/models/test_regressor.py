@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy.sparse import csr_matrix
+from learner_material import needs, small
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -16,8 +16,8 @@ import histodecon as hd
 from histodecon.models import TRANSFORMS, AbundanceRegressor, EncoderRecord, get_learner, list_learners
 
 LEARNERS = list(list_learners().index)
-TINY = {"n_networks": 2, "max_epochs": 10, "hidden": 16}
-QUICK = {"mlp": TINY, "context": TINY, "ensemble": {"params": {"mlp": TINY, "context": TINY}}}
+QUICK = {name: small(name, max_epochs=10, hidden=16) for name in LEARNERS}
+STANDARDIZED = [name for name in LEARNERS if not get_learner(name).cls.absolute]
 
 
 def task(n: int = 80, d: int = 10, k: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -31,19 +31,11 @@ class OnALine(AbundanceRegressor):
     """Rows stand on a line: learners that read neighbors get those one and two steps away."""
 
     def fit(self, X, y, **kwargs) -> AbundanceRegressor:
-        return super().fit(X, y, **kwargs, **_line(get_learner(self.learner).build(self.params).n_rings, len(y)))
+        types = kwargs.get("cell_types") or [f"type_{k}" for k in range(np.shape(y)[1])] if np.ndim(y) == 2 else []
+        return super().fit(X, y, **kwargs, **needs(get_learner(self.learner).build(self.params), len(y), types))
 
     def predict(self, X, **kwargs) -> np.ndarray:
-        return super().predict(X, **kwargs, **_line(self.learner_.n_rings, X.shape[0]))
-
-
-def _line(n_rings: int, n: int) -> dict[str, list[csr_matrix]]:
-    lines = [sum(np.eye(n, k=side * step) for side in (-1, 1)) for step in range(1, n_rings + 1)]
-    return (
-        {"neighbors": [csr_matrix(one / np.maximum(one.sum(axis=1, keepdims=True), 1)) for one in lines]}
-        if lines
-        else {}
-    )
+        return super().predict(X, **kwargs, **needs(self.learner_, X.shape[0], self.cell_types_, predicting=True))
 
 
 def model(learner: str = "ridge", **kwargs) -> AbundanceRegressor:
@@ -72,8 +64,13 @@ def test_fit_returns_self_and_the_same_seed_gives_the_same_bits(learner: str) ->
 
 @pytest.mark.parametrize("learner", LEARNERS)
 @pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.filterwarnings("ignore")
 def test_answers_are_finite_and_not_negative(learner: str, transform: str) -> None:
     X, Y, groups = task()
+    if get_learner(learner).cls.absolute and transform != "none":
+        with pytest.raises(hd.InputError, match=r"BI-72.*as they are"):
+            model(learner, transform=transform).fit(X, Y, groups=groups)
+        return
     predicted = model(learner, transform=transform).fit(X, Y, groups=groups).predict(X * 50)
     assert np.isfinite(predicted).all()
     assert (predicted >= 0).all()
@@ -128,7 +125,7 @@ def test_a_wide_encoder_does_not_drown_a_narrow_one_where_they_weigh_the_same() 
 def test_a_constant_cell_type_stays_and_is_named() -> None:
     X, Y, groups = task()
     Y[:, 1] = 0.0
-    for learner in LEARNERS:
+    for learner in STANDARDIZED:
         regressor = model(learner).fit(X, Y, groups=groups, cell_types=["a", "b", "c"])
         assert regressor.training_["constant_types"] == ["b"]
         assert np.abs(regressor.predict(X)[:, 1]).max() < 0.5, learner
@@ -209,7 +206,7 @@ def test_any_small_table_gives_finite_answers(n: int, d: int, k: int, seed: int)
     assert np.isfinite(model("ridge").fit(X, Y, groups=rng.integers(0, 2, n)).predict(X)).all()
 
 
-@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("learner", [name for name in LEARNERS if get_learner(name).build().takes_weights])
 def test_weights_travel_with_the_model(learner: str) -> None:
     X, Y, groups = task()
     weights = np.random.default_rng(1).gamma(1.0, 1.0, Y.shape) + 0.01
@@ -218,8 +215,8 @@ def test_weights_travel_with_the_model(learner: str) -> None:
     assert weighted.training_["weights"]["effective_rows"] < len(X)
     again = AbundanceRegressor.from_bytes(weighted.to_bytes())
     assert again.training_ == weighted.training_
-    rings = _line(again.learner_.n_rings, len(X))
-    np.testing.assert_array_equal(again.predict(X, **rings), weighted.predict(X))
+    told = needs(again.learner_, len(X), again.cell_types_, predicting=True)
+    np.testing.assert_array_equal(again.predict(X, **told), weighted.predict(X))
     assert np.abs(weighted.predict(X) - plain.predict(X)).max() > 1e-4
     scaled = model(learner).fit(X, Y, groups=groups, weights=weights * 8.0)
     np.testing.assert_array_equal(scaled.predict(X), weighted.predict(X))
@@ -235,7 +232,7 @@ def test_a_learner_without_weights_says_so(monkeypatch: pytest.MonkeyPatch) -> N
             return super().fit(X, Y, groups, context)
 
     card = dataclasses.replace(hd.models.get_learner("mean"), cls=Old)
-    monkeypatch.setattr("histodecon.models._regressor.get_learner", lambda name: card)
+    monkeypatch.setattr("histodecon.models._given.get_learner", lambda name: card)
     X, Y, _ = task()
     model("mean").fit(X, Y)
     with pytest.raises(hd.InputError, match=r"(?s)BI-72.*takes no weights"):

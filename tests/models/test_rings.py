@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 import histodecon as hd
-from histodecon.models._rings import widen
+from histodecon.models._rings import checked_rings, widen
 
 N, D = 12, 3
 
@@ -24,7 +24,7 @@ def rings(n: int = N, seed: int = 0) -> list[csr_matrix]:
 
 def test_against_a_loop() -> None:
     Z, given = np.random.default_rng(1).normal(size=(N, D)), rings()
-    wide = widen(Z, given, 2)
+    wide = widen(Z, checked_rings(given, N, 2))
     for i in range(N):
         parts = [Z[i]]
         for ring in given:
@@ -35,13 +35,13 @@ def test_against_a_loop() -> None:
 
 def test_no_rings_no_change() -> None:
     Z = np.ones((4, 2))
-    assert widen(Z, None, 0) is Z
+    assert widen(Z, checked_rings(None, 4, 0)) is Z
 
 
 @pytest.mark.parametrize("given", [None, [], rings()[:1], rings(n=5)])
 def test_missing_or_wrong_rings_are_refused(given: list | None) -> None:
     with pytest.raises(hd.InputError, match="2 ring") as error:
-        widen(np.ones((N, D)), given, 2)
+        checked_rings(given, N, 2)
     assert error.value.code == "BI-121"
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from histodecon.models._calibrate import calibrate
     from histodecon.models._conformal import ConformalIntervals
     from histodecon.models._embedding_space import EmbeddingSpace
+    from histodecon.models._encoder_weights import encoder_weights
     from histodecon.models._fit_context import FitContext
     from histodecon.models._fit_folds import fit_folds
     from histodecon.models._genes import GeneCounts
@@ -47,6 +48,7 @@ _WHERE = {
     "TRANSFORMS": "_transforms",
     "calibrate": "_calibrate",
     "composite_loss": "_losses",
+    "encoder_weights": "_encoder_weights",
     "fit_folds": "_fit_folds",
     "get_learner": "_learners",
     "list_learners": "_learners",
@@ -71,6 +73,7 @@ __all__ = [
     "ReliabilityCard",
     "calibrate",
     "composite_loss",
+    "encoder_weights",
     "fit_folds",
     "get_learner",
     "list_learners",

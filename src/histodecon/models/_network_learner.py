@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from histodecon._core import HistodeconWarning, InputError, one_thread, resolve_device
+from histodecon._core import HistodeconWarning, one_thread, resolve_device
 from histodecon.models._held_in import held_in_rows
-from histodecon.models._learners import Arrays, FitContext, Learner, Shapes
+from histodecon.models._kept_networks import KeptNetworks
+from histodecon.models._learners import FitContext
 from histodecon.models._losses import composite_loss
+from histodecon.models._network_params import COMMON, RANGES, WHOLE, check_params
 from histodecon.models._steps import own_random_state
 from histodecon.models._train_modules import train_modules
 
@@ -27,35 +28,9 @@ if TYPE_CHECKING:
 
 FEW_ROWS = 32
 CHUNK = 8192
-UNKEPT = "num_batches_tracked"
-
-COMMON: dict[str, Any] = {
-    "n_networks": 3,
-    "learning_rate": 1e-3,
-    "weight_decay": 0.01,
-    "batch_size": 128,
-    "max_epochs": 60,
-    "patience": 15,
-}
-"""Parameters of every such learner, with usual defaults."""
-
-RANGES: dict[str, tuple[float, float]] = {
-    "n_networks": (1, 500),
-    "learning_rate": (1e-8, 10.0),
-    "weight_decay": (0.0, 100.0),
-    "batch_size": (1, 1_000_000),
-    "max_epochs": (1, 100_000),
-    "patience": (1, 100_000),
-    "hidden": (2, 65_536),
-    "dropout": (0.0, 0.95),
-    "input_dropout": (0.0, 0.95),
-    "l1": (0.0, 1e6),
-    "l2": (0.0, 1e6),
-    "n_genes": (1, 100_000),
-}
 
 
-class NetworkLearner(Learner):
+class NetworkLearner(KeptNetworks):
     """A learner that is the mean of a few networks.
 
     Every network trains on other rows: where there are several groups each leaves one of them out in turn, else each leaves out
@@ -68,22 +43,6 @@ class NetworkLearner(Learner):
     """Which of these are whole numbers."""
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Words that its own parameters may be."""
-
-    @abstractmethod
-    def build(self, n_inputs: int, n_outputs: int) -> torch.nn.Module:
-        """Make the network that predicts; called under a seed, and on the device ``meta`` for shapes.
-
-        Parameters
-        ----------
-        n_inputs
-            Columns of the inputs.
-        n_outputs
-            Cell types.
-
-        Returns
-        -------
-        Module from (rows, d) to (rows, K).
-        """
 
     def teacher(self, n_inputs: int, n_outputs: int) -> torch.nn.Module | None:
         """Make what is needed only to train.
@@ -178,18 +137,7 @@ class NetworkLearner(Learner):
 
     def check(self) -> None:
         """Refuse parameters that make no sense."""
-        for name, value in self.params.items():
-            if name in self.choices:
-                if not isinstance(value, str) or value not in self.choices[name]:
-                    msg = f"{name} must be one of {self.choices[name]}, got {value!r}"
-                    raise InputError(msg, code="BI-72")
-                continue
-            low, high = {**RANGES, **self.ranges}[name]
-            whole = name in _WHOLE or name in self.whole
-            number = isinstance(value, (int, np.integer)) if whole else isinstance(value, (int, float, np.number))
-            if isinstance(value, bool) or not number or not low <= value <= high:
-                msg = f"{name} must be a {'whole number' if whole else 'number'} from {low} to {high}, got {value!r}"
-                raise InputError(msg, code="BI-72")
+        check_params(self.params, {**RANGES, **self.ranges}, WHOLE | self.whole, self.choices)
 
     def fit(
         self,
@@ -309,52 +257,3 @@ class NetworkLearner(Learner):
                 rows = torch.as_tensor(X[start : start + CHUNK], dtype=torch.float32)
                 parts.append(np.mean([read(network, rows).double().numpy() for network in self.networks_], axis=0))
         return np.concatenate(parts)
-
-    def shapes(self, n_inputs: int, n_outputs: int) -> Shapes:
-        """Declare the arrays; see :meth:`histodecon.models.Learner.shapes`."""
-        import torch
-
-        with torch.device("meta"):
-            network = self.build(n_inputs, n_outputs)
-        own = {name: tuple(value.shape) for name, value in network.state_dict().items() if not name.endswith(UNKEPT)}
-        return {f"network_{i}.{name}": shape for i in range(self.params["n_networks"]) for name, shape in own.items()}
-
-    def arrays(self) -> Arrays:
-        """Return the fitted arrays."""
-        return {
-            f"network_{i}.{name}": value.numpy().copy()
-            for i, network in enumerate(self.networks_)
-            for name, value in network.state_dict().items()
-            if not name.endswith(UNKEPT)
-        }
-
-    def restore(self, arrays: Arrays) -> NetworkLearner:
-        """Take fitted arrays."""
-        import torch
-
-        self.networks_ = []
-        for i in range(self.params["n_networks"]):
-            prefix = f"network_{i}."
-            own = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-            network = self.build(*self.sizes(own))
-            state = {name: torch.from_numpy(value.copy()) for name, value in own.items()}
-            network.load_state_dict(state, strict=False)
-            self.networks_.append(network.eval())
-        return self
-
-    @abstractmethod
-    def sizes(self, arrays: Arrays) -> tuple[int, int]:
-        """Read inputs and outputs off the arrays of one network.
-
-        Parameters
-        ----------
-        arrays
-            As the state of :meth:`build` names them.
-
-        Returns
-        -------
-        Columns of the inputs, and cell types.
-        """
-
-
-_WHOLE = {"n_networks", "batch_size", "max_epochs", "patience", "hidden", "n_genes"}

@@ -48,6 +48,8 @@ def predict_abundance(
     background: Literal["nan", "zero", "keep"] = "nan",
     coverage: float = 0.9,
     key_added: str = Key.obsm.PREDICTED,
+    representation_added: str | None = None,
+    expression_added: str | None = None,
     library_key: str = Key.obs.LIBRARY,
     copy: bool = False,
 ) -> AnnData | None:
@@ -69,6 +71,10 @@ def predict_abundance(
         Share of spots whose truth shall lie between the bounds of a model that was trained with ``calibrate=True``, from 0.5
         to 0.99; see :class:`histodecon.models.ConformalIntervals` for what that promises.
     %(key_added)s
+    representation_added
+        Key of ``obsm`` for what the learner makes of the embeddings on its way, such as the joint embedding of ``"cuca"``.
+    expression_added
+        Key of ``obsm`` for predicted expression, of learners such as ``"cpnn"``.
     %(library_key)s Only models that read neighbors look at it.
     %(copy)s
 
@@ -84,6 +90,8 @@ def predict_abundance(
         The embeddings were made by another recipe, or stand in another order, than in training.
     IntegrityError
         The model file is damaged.
+    ModelError
+        A representation or expression is asked of a learner that has none.
     StoreError, HubError
         The model file is not there, or cannot be fetched.
     InputError
@@ -107,6 +115,9 @@ def predict_abundance(
     which are above 1: another stain, blur, another scale, no tissue. A calibrated model writes ``obsm[key_added + "_lower"]`` and
     ``"_upper"``, of the same form, NaN for spots without tissue unless they are kept. With another ``key_added`` the columns of
     ``obs`` begin with it. What an older model wrote there is taken away.
+
+    ``obsm[representation_added]`` is float32 (n_obs, width). ``obsm[expression_added]`` is a DataFrame (n_obs, genes of the model) of
+    expected counts in a spot of the training's median total, NaN where abundances are; its genes need not be in ``var``.
 
     Examples
     --------
@@ -150,13 +161,40 @@ def predict_abundance(
         "use_rep": np.array([record.key for record in records], dtype=object),
         **trust.record(),
     }
+    beside = _beside(
+        regressor, X, adata, glass if background != "keep" else None, representation_added, expression_added
+    )
     out = adata.copy() if copy else adata
+    for name, found in beside.items():
+        out.obsm[name] = found
     write_table(out, key_added, table, kind=regressor.kind_, record=record)
     write_trust(out, key_added, trust, table, kind=regressor.kind_)
     if background == "nan" and glass.any():
         _warn_background(adata, glass)
     warn_novel(adata, key_added, trust)
     return out if copy else None
+
+
+def _beside(
+    model: AbundanceRegressor,
+    X: np.ndarray,
+    adata: AnnData,
+    glass: np.ndarray | None,
+    representation: str | None,
+    expression: str | None,
+) -> dict[str, np.ndarray | pd.DataFrame]:
+    """What else is asked of the model, by key of ``obsm``."""
+    found: dict[str, np.ndarray | pd.DataFrame] = {}
+    if representation is not None:
+        require_safe_key(representation, "representation_added")
+        found[representation] = model.represent(X).astype(np.float32)
+    if expression is not None:
+        require_safe_key(expression, "expression_added")
+        values = model.express(X)
+        if glass is not None:
+            values[glass] = np.nan
+        found[expression] = pd.DataFrame(values, index=adata.obs_names, columns=list(model.training_["genes"]))
+    return found
 
 
 def _without_tissue(adata: AnnData) -> np.ndarray:

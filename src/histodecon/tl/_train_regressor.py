@@ -54,7 +54,8 @@ def train_regressor(
     %(targets)s
     learner
         Name of a learner: ``"ensemble"``, ``"context"``, ``"mlp"``, ``"ridge"``, ``"mean"``, or what else
-        :func:`histodecon.models.list_learners` shows. The first two look at the spots around a spot as well.
+        :func:`histodecon.models.list_learners` shows. The first two look at the spots around a spot as well. ``"cpnn_abundance"``
+        needs no targets, but counts and signatures.
     %(groupby)s
         ``None`` takes all spots as one unit.
     %(library_key)s Only learners that read neighbors, such as ``"context"``, look at it.

@@ -10,7 +10,8 @@ import torch
 
 import histodecon as hd
 from histodecon.models import FitContext, get_learner
-from histodecon.models.learners.mlp import STARTS, held_in_rows
+from histodecon.models._held_in import held_in_rows
+from histodecon.models.learners.mlp import STARTS
 
 QUICK = {"n_networks": 2, "max_epochs": 20, "hidden": 16}
 
