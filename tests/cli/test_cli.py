@@ -151,6 +151,26 @@ def test_tables_without_images_are_stores_too(drawn: Any, tmp_path: Path) -> Non
     assert "predicted_abundance" not in ad.read_h5ad(one).obsm, "the store itself stays"
 
 
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_joined_slides_are_deconvolved_in_one_run(drawn: Any, suffix: str, tmp_path: Path) -> None:
+    whole = drawn["table"].copy()
+    names = sorted(set(whole.obs["library_id"].astype(str)))
+    stores = [tmp_path / f"{name}.h5ad" for name in names]
+    for name, path in zip(names, stores, strict=True):
+        part = whole[whole.obs["library_id"] == name].copy()
+        part.uns["spatial"] = {name: part.uns["spatial"][name]}
+        hd.write(part, path)
+    reference = hd.datasets.toy_reference()
+    hd.write(reference, tmp_path / "reference.h5ad")
+    cohort = tmp_path / f"cohort.{suffix}"
+    assert list(facts("join", *stores, "--output", cohort)["slides"]) == names
+    call("deconvolve", cohort, tmp_path / "reference.h5ad", "--labels-key", "cell_type", "--method", "nnls")
+    hd.tl.deconvolve(whole, reference, labels_key="cell_type", method="nnls")
+    found = getattr(ad, f"read_{suffix}")(cohort)
+    expected = whole.obsm["cell_abundance"].loc[found.obs_names].to_numpy()
+    np.testing.assert_allclose(found.obsm["cell_abundance"].to_numpy(), expected, rtol=1e-6)
+
+
 def test_a_slide_without_spots(drawn: Any, tmp_path: Path) -> None:
     import tifffile
 

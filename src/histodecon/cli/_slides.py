@@ -1,4 +1,4 @@
-"""From files to embeddings: ``read``, ``tile``, ``embed``."""
+"""From files to embeddings: ``read``, ``tile``, ``embed``, ``join``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from histodecon._core import table_of
 from histodecon.cli._app import Json, Quiet, command, show_progress, tell
-from histodecon.cli._stores import Output, Store, keep, open_store
+from histodecon.cli._stores import Output, Store, Stores, keep, open_store, open_tables
 
 Mpp = Annotated[float | None, typer.Option(help="µm per pixel of the full-resolution image.")]
 Library = Annotated[str | None, typer.Option("--library-id", help="Name of the slide.")]
@@ -131,6 +131,18 @@ def embed(
         show_progress_bar=show_progress(quiet=quiet, as_json=as_json),
     )
     _report(data, keep(data, store, output), as_json=as_json)
+
+
+@command("join")
+def join(
+    stores: Stores,
+    output: Annotated[Path, typer.Option("--output", "-o", help="AnnData to write, ending in .h5ad or .zarr.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Join the tables of several slides: one deconvolution for all of them, as those of separate runs are not comparable."""
+    data = open_tables(stores)
+    _report(data, keep(data, output, None), as_json=as_json)
 
 
 def _image(path: Path | None) -> str | None:
