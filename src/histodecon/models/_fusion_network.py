@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+PACE = 10.0
+"""How much faster the preferences of cell types move than other weights: few epochs must do."""
+
 
 class FusionNetwork(nn.Module):
     """Compress each encoder, read all cell types out of each, and weigh.
@@ -50,13 +53,28 @@ class FusionNetwork(nn.Module):
         -------
         Shape (rows, K).
         """
+        weights, answers = self.answers(X)
+        return (weights * answers).sum(dim=-1)
+
+    def answers(self, X: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Let each encoder answer alone.
+
+        Parameters
+        ----------
+        X
+            Inputs, shape (rows, d).
+
+        Returns
+        -------
+        How much each counts, and what each says, both of shape (rows, K, encoders).
+        """
         compressed = self._compressed(X)
         deep = [
             self.dropout(nn.functional.silu(layer(part))) + part
             for layer, part in zip(self.deepen, compressed, strict=True)
         ]
-        answers = torch.stack([layer(part) for layer, part in zip(self.read, deep, strict=True)], dim=-1)
-        return (self._weights(compressed) * answers).sum(dim=-1)
+        said = torch.stack([layer(part) for layer, part in zip(self.read, deep, strict=True)], dim=-1)
+        return self._weights(compressed), said
 
     def gate(self, X: torch.Tensor) -> torch.Tensor:
         """Tell how much each encoder counts.
@@ -79,4 +97,4 @@ class FusionNetwork(nn.Module):
 
     def _weights(self, compressed: list[torch.Tensor]) -> torch.Tensor:
         of_spot = self.of_spot(torch.cat(compressed, dim=1))
-        return torch.softmax(self.preference + of_spot[:, None, :], dim=-1)
+        return torch.softmax(PACE * self.preference + of_spot[:, None, :], dim=-1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 class FusionLearner(NetworkLearner):
-    """Every encoder is compressed to one width and reads out all cell types; a gate weighs their answers.
+    """Every encoder is compressed to one width and answers alone; a gate weighs the answers, a cell type at a time.
 
     The weights of a cell type sum to 1 over the encoders: a part of its own, and a part that the spot decides. Their mean over the
     training spots tells which encoder knows what, and is kept in ``training_["encoder_weights"]``, cell types × encoders.
     """
 
     takes_weights = True
+    ranges: ClassVar = {"alone": (0.0, 1e3)}
 
     def build(self, n_inputs: int, n_outputs: int) -> torch.nn.Module:
         """Make the network."""
@@ -32,6 +33,16 @@ class FusionLearner(NetworkLearner):
         blocks = self.blocks if sum(self.blocks) == n_inputs else (n_inputs,)
         names = ("hidden", "dropout", "input_dropout")
         return FusionNetwork(blocks, n_outputs, **{name: self.params[name] for name in names})
+
+    def loss(self, network: Any, teacher: Any, data: Data, rows: torch.Tensor) -> torch.Tensor:
+        """Loss of the weighed answer, and of each encoder's own, so that weights go to the one that is right."""
+        weights, said = network.answers(data["X"][rows])
+        together = self.fit_of((weights * said).sum(dim=-1), data, rows)
+        n_encoders = said.shape[-1]
+        if not self.params["alone"] or n_encoders == 1:
+            return together
+        own = sum(self.fit_of(said[..., b], data, rows) for b in range(n_encoders)) / n_encoders
+        return together + self.params["alone"] * own
 
     def sizes(self, arrays: Arrays) -> tuple[int, int]:
         """Read inputs and outputs off the arrays of one network."""
@@ -59,6 +70,7 @@ CARD = LearnerCard(
         "input_dropout": 0.2,
         "l1": 1.0,
         "l2": 1.0,
+        "alone": 0.3,
     },
     citation="after AdaFusion, arXiv:2508.05084; Jacobs et al. 1991 for the gate",
 )
