@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from histodecon._core import Key, doc, obs_column, table_of, write_table
+from histodecon._core import InputError, Key, doc, obs_column, table_of, write_table
 from histodecon._core._neighbors import read_rings
 from histodecon.models import AbundanceRegressor, fit_folds, get_learner
 from histodecon.models._fit_fold import among
@@ -18,6 +18,7 @@ from histodecon.tl._checks import require_safe_key
 from histodecon.tl._fold_scores import HeldOut, LearnerScores, cc_by_fold, join_scores, score_learner, warn_undefined
 from histodecon.tl._folds import Fold, check_groups, check_leaks, folds_of_column, groups_out, make_folds
 from histodecon.tl._gene_counts import read_gene_counts
+from histodecon.tl._spot_level import SpotLevel, read_bags
 from histodecon.tl._training_data import TrainingData, read_training_data
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def cross_validate(
     weights: Literal["posterior"] | None = None,
     layer: str | None = None,
     signatures: pd.DataFrame | None = None,
+    bag_key: str = Key.obs.SPOT,
     key_added: str = Key.obsm.CROSS_VALIDATED,
     n_jobs: int = 1,
     client: Client | None = None,
@@ -87,6 +89,9 @@ def cross_validate(
         weighted too; scores never are.
     %(layer)s
     %(signatures)s
+    bag_key
+        For learners of nuclei: column of ``obs`` with the spot of each nucleus. Sums over the nuclei of a spot are scored, and
+        baselines learn from the mean embedding of its nuclei.
     %(key_added)s
     n_jobs
         Folds at once, a process each; -1 for one a core. Numbers do not depend on it.
@@ -176,6 +181,10 @@ def cross_validate(
         )
         for name in learners
     }
+    bags = read_bags(adata, built[learner], bag_key)
+    slides = obs_column(adata, Key.obs.LIBRARY) if Key.obs.LIBRARY in adata.obs else labels
+    spots = None if bags is None else SpotLevel.of(bags, data, labels, slides, parts)
+    _refuse_baselines_of_nuclei(spots, keep=keep_baselines)
     rings = {name: one.n_rings for name, one in built.items()}
     neighbors = read_rings(adata, max(rings.values()))
     predictions: dict[str, NDArray[np.float64]] = {}
@@ -184,14 +193,19 @@ def cross_validate(
     with tqdm(total=len(parts) * len(learners), desc="cross-validation", disable=not show_progress_bar) as bar:
         for name, model in models.items():
             own = neighbors[: rings[name]] if neighbors is not None and rings[name] else None
-            told = {"on_fold": lambda *_: bar.update(), "genes": genes[name], **how}
-            predictions[name], kinds[name] = _predict(model, data, labels, parts, own, **told)
+            told: dict[str, Any] = {"on_fold": lambda *_: bar.update(), "genes": genes[name], **how}
+            if spots is not None and not built[name].reads_bags:
+                found = _predict(model, spots.data, spots.labels, spots.folds, None, **told)
+            else:
+                found = _predict(model, data, labels, parts, own, **told, **({} if spots is None else {"bags": bags}))
+            predictions[name], kinds[name] = found
     kind = kinds[learner]
-    truth = compositions(data.Y) if kind != data.kind else data.Y
     predictions = {name: _as_kind(values, kinds[name], kind) for name, values in predictions.items()}
-    slides = obs_column(adata, Key.obs.LIBRARY) if Key.obs.LIBRARY in adata.obs else labels
-    held_out = HeldOut(truth, data.measured, labels, slides, parts, data.cell_types, kind)
-    scores = {name: score_learner(held_out, name, predictions[name]) for name in learners}
+    held_out, scored = _compared(data, labels, slides, parts, kind), dict(predictions)
+    if spots is not None:
+        held_out = _compared(spots.data, spots.labels, spots.slides, spots.folds, kind)
+        scored[learner] = spots.bags.sums(predictions[learner])
+    scores = {name: score_learner(held_out, name, scored[name]) for name in learners}
     table = join_scores(scores, learner)
     warn_undefined(held_out, learner, scores[learner])
     encoders = np.array([record.key for record in data.records], dtype=object)
@@ -203,6 +217,17 @@ def cross_validate(
     kept = adata.uns.get(Key.uns.CROSS_VALIDATION, {})
     adata.uns[Key.uns.CROSS_VALIDATION] = {**kept, key_added: facts}
     return table
+
+
+def _compared(data: TrainingData, labels: NDArray, slides: NDArray, parts: Sequence[Fold], kind: str) -> HeldOut:
+    truth = compositions(data.Y) if kind != data.kind else data.Y
+    return HeldOut(truth, data.measured, labels, slides, parts, data.cell_types, kind)
+
+
+def _refuse_baselines_of_nuclei(spots: SpotLevel | None, *, keep: bool) -> None:
+    if spots is not None and keep:
+        msg = "Baselines of a learner of nuclei predict spots, which are not rows of this table"
+        raise InputError(msg, fix="`keep_baselines=False`", code="BI-124")
 
 
 def _facts(held_out: HeldOut, scores: LearnerScores, table: pd.DataFrame) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from histodecon.models import AbundanceRegressor, NoveltyScore, get_learner
 from histodecon.models import calibrate as calibrate_model
 from histodecon.models._calibrate import require_groups
 from histodecon.tl._gene_counts import read_gene_counts
+from histodecon.tl._spot_level import read_bags, refuse_intervals
 from histodecon.tl._training_data import TrainingData, data_of_genes, read_training_data, training_groups
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def train_regressor(
     weights: Literal["posterior"] | None = None,
     layer: str | None = None,
     signatures: pd.DataFrame | None = None,
+    bag_key: str = Key.obs.SPOT,
     calibrate: bool = False,
     device: str = "auto",
     random_state: int = 0,
@@ -68,6 +70,8 @@ def train_regressor(
     %(weights)s
     %(layer)s
     %(signatures)s
+    bag_key
+        For learners of nuclei: column of ``obs`` with the spot of each nucleus, ``""`` for none.
     calibrate
         Learn, too, how far the model errs on patients that it never saw: predictions then come with intervals, and
         ``model.reliability_`` tells which cell types to trust. The learner is trained once more for each group of ``groupby``,
@@ -126,6 +130,8 @@ def train_regressor(
         data = read_training_data(adata, use_rep, targets, weights)
     else:
         data = data_of_genes(adata, use_rep, genes)
+    bags = read_bags(adata, asked, bag_key)
+    refuse_intervals(asked, learner, calibrate=calibrate)
     groups = training_groups(adata, groupby)
     rows = data.measured
     if calibrate:
@@ -150,6 +156,7 @@ def train_regressor(
         weights=data.weights(rows, transform),
         neighbors=neighbors,
         genes=None if genes is None else genes.rows(rows),
+        bags=None if bags is None else bags[rows],
     )
     model.training_["data_sha256"] = data.sha256()
     if neighbors is not None:
