@@ -20,6 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "cpnn_abundance": {**TINY, "n_genes": 9},
     "fusion": TINY,
     "graph_attention": {**TINY, "heads": 2},
+    "nuclei": TINY,
 }
 """Parameters with which a learner takes a moment."""
 
@@ -56,7 +57,7 @@ def needs(learner: Learner | str, n: int, cell_types: Sequence[str], *, predicti
     told: dict[str, Any] = {"neighbors": on_a_line(one.n_rings, n)} if one.n_rings else {}
     if not predicting:
         told |= {"genes": counts_of(n, cell_types)} if one.reads_genes else {}
-        told |= {"bags": np.arange(n) // 3} if one.reads_bags else {}
+        told |= {"bags": np.arange(n)} if one.reads_bags else {}
     return told
 
 
@@ -69,6 +70,6 @@ def context_of(name: str, n: int, n_types: int, random_state: int = 0) -> FitCon
         device="cpu",
         genes=counts_of(n, types) if one.reads_genes else None,
         cell_types=types,
-        bags=np.arange(n) // 3 if one.reads_bags else None,
+        bags=np.arange(n) if one.reads_bags else None,
         graph=on_a_line(1, n)[0] if one.reads_graph else None,
     )

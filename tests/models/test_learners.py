@@ -45,6 +45,7 @@ def test_the_own_learners_are_there() -> None:
         "cpnn_abundance",
         "fusion",
         "graph_attention",
+        "nuclei",
     }
     assert set(NAMES) >= ours
 

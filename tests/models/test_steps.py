@@ -75,3 +75,15 @@ def test_the_callers_random_state_is_left_alone() -> None:
     with own_random_state(np.random.default_rng(0)):
         assert torch.equal(torch.rand(3), one)
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("epochs", [8, 9, 10, 11, 19])
+def test_no_number_of_steps_breaks_the_schedule(epochs: int) -> None:
+    """Ten steps once had a warm-up of none, by which torch divided."""
+    network = build_mlp(3, 2, hidden=4)
+    X, Y = torch.randn(12, 3), torch.randn(12, 2)
+    history = train_network(
+        network, X, Y, np.zeros(12, dtype=bool), plan(max_epochs=epochs), rng=np.random.default_rng(0)
+    )
+    assert len(history.training_loss) == epochs
+    assert all(torch.isfinite(weight).all() for weight in network.parameters())

@@ -280,7 +280,7 @@ def list_learners() -> pd.DataFrame:
     --------
     >>> from histodecon.models import list_learners
     >>> list(list_learners().index)
-    ['context', 'cpnn', 'cpnn_abundance', 'cuca', 'ensemble', 'fusion', 'graph_attention', 'mean', 'mlp', 'ridge']
+    ['context', 'cpnn', 'cpnn_abundance', 'cuca', 'ensemble', 'fusion', 'graph_attention', 'mean', 'mlp', 'nuclei', 'ridge']
     """
     columns = {
         "summary": lambda card: card.summary,

@@ -24,6 +24,21 @@ BETA2, EPS = 0.999, 1e-8
 WARM_UP = 0.1
 
 
+def warm_up(total_steps: int) -> float:
+    """Choose the part of a one-cycle schedule in which the rate rises.
+
+    Parameters
+    ----------
+    total_steps
+        Of the schedule.
+
+    Returns
+    -------
+    A tenth; a little more where that would end at the very first step, by which torch then divides.
+    """
+    return WARM_UP if WARM_UP * total_steps != 1 else 1.5 * WARM_UP
+
+
 def compute_dtype(precision: str, device: torch.device, hidden: int) -> torch.dtype:
     """Choose what steps are computed in.
 
@@ -88,8 +103,9 @@ class Stepper:
             {"params": [p for p in self.weights if p.ndim <= 1], "weight_decay": 0.0},
         ]
         self.optimizer = optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, BETA2), eps=EPS, fused=True)
+        steps = plan.steps(n_rows) + 1
         self.schedule = optim.lr_scheduler.OneCycleLR(
-            self.optimizer, plan.learning_rate, total_steps=plan.steps(n_rows) + 1, pct_start=WARM_UP
+            self.optimizer, plan.learning_rate, total_steps=steps, pct_start=warm_up(steps)
         )
 
     def inputs(self, X: torch.Tensor) -> torch.Tensor:

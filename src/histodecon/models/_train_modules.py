@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from histodecon.models._steps import BETA2, CLIP, EPS, WARM_UP
+from histodecon.models._steps import BETA2, CLIP, EPS, warm_up
 from histodecon.models._training import Course, TrainingHistory, TrainingPlan
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ def train_modules(
         {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, BETA2), eps=EPS)
+    steps = plan.steps(len(rows)) + 1
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, plan.learning_rate, total_steps=plan.steps(len(rows)) + 1, pct_start=WARM_UP
+        optimizer, plan.learning_rate, total_steps=steps, pct_start=warm_up(steps)
     )
 
     def decide() -> float:
