@@ -63,7 +63,7 @@ def is_table(targets: Any) -> TypeGuard[AnnData]:
     -------
     True for an AnnData.
     """
-    return hasattr(targets, "obsm")
+    return hasattr(targets, "obsm") and hasattr(targets, "obs_names")
 
 
 def own_targets(spots: AnnData, kind: str | None) -> tuple[pd.DataFrame, str]:

@@ -97,5 +97,5 @@ CARD = LearnerCard(
         "max_epochs": 150,
         "patience": 30,
     },
-    citation="this package; sums over instances of a bag after Kotzias et al. 2015, doi:10.1145/2783258.2783380",
+    citation="after HistoCell, Nature Communications 2025, and Kotzias et al. 2015, doi:10.1145/2783258.2783380",
 )
