@@ -87,7 +87,7 @@ nitpick_ignore_regex = [
     *unresolvable(intersphinx_mapping),
     (r"py:.*", r"(timm|distributed|geopandas)\..*"),
     # bases and arguments of what is documented that are not for users
-    (r"py:class", r"histodecon\.models\._(model_files\.ModelFiles|many_fits\.ManyFits)"),
+    (r"py:class", r"histodecon\.models\._(model_files\.ModelFiles|many_fits\.ManyFits|read_off\.ReadOff)"),
 ]
 suppress_warnings = ["config.cache"]  # typehints_formatter is a function, which cannot be pickled and need not be
 

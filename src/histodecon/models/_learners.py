@@ -41,7 +41,7 @@ class Learner(ABC):
     reads_signatures: ClassVar[bool] = False
     """Whether it needs signatures of cell types too."""
     reads_targets: ClassVar[bool] = True
-    """False where genes alone teach it: targets then may be absent, and are NaN when it learns."""
+    """False where genes alone teach it. Targets then may be absent, and are NaN when it learns."""
     reads_bags: ClassVar[bool] = False
     """Whether rows are parts, nuclei, of what has a target, a spot."""
     reads_graph: ClassVar[bool] = False
@@ -68,7 +68,7 @@ class Learner(ABC):
 
     @property
     def n_parts(self) -> int:
-        """Embeddings side by side in X: of a row, and of its rings unless a graph is read instead."""
+        """How many embeddings stand side by side in X, that of a row and those of its rings unless a graph is read instead."""
         return 1 if self.reads_graph else 1 + self.n_rings
 
     def float_of(self, name: str) -> str:
