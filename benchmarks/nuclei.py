@@ -19,7 +19,7 @@ import histodecon as hd
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 RAW = RESULTS / "nuclei.json"
-WAYS = (("drawn", 16.0),)
+WAYS = (("drawn", 16.0), ("segmented", 16.0))
 SHOWN = ("P4", 16.0)
 
 
