@@ -19,6 +19,7 @@ STEPS = (
     "pp.tile_spots",
     "pp.set_embedding",
     "pp.embed_tiles",
+    "pp.adapt_embedding",
     "pp.assign_regions",
     "tl.deconvolve",
     "tl.set_targets",
@@ -60,6 +61,9 @@ def run(step: str, sdata: Any) -> None:
         "pp.tile_spots": lambda: hd.pp.tile_spots(sdata),
         "pp.set_embedding": lambda: hd.pp.set_embedding(sdata, given(adata), encoder="color_stats"),
         "pp.embed_tiles": lambda: hd.pp.embed_tiles(sdata, "color_stats", overwrite=True, show_progress_bar=False),
+        "pp.adapt_embedding": lambda: hd.pp.adapt_embedding(
+            sdata, use_rep="X_color_stats", params={"max_epochs": 1, "n_held_in": 1}, show_progress_bar=False
+        ),
         "pp.assign_regions": lambda: hd.pp.assign_regions(sdata, {name: halves() for name in libraries_of(adata)}),
         "tl.deconvolve": lambda: hd.tl.deconvolve(
             adata, hd.datasets.toy_reference(), labels_key="cell_type", method="nnls"
@@ -86,7 +90,7 @@ def documented(step: str) -> tuple[set[str], set[str]]:
     row = next(row for row in JOURNEY if step in row.functions)
 
     def plain(slot: str) -> str:
-        return slot.replace("{encoder}", "color_stats").replace("{library}", "*")
+        return slot.replace("{encoder}", "color_stats").replace("{library}", "*").replace("{method}", "seal")
 
     return {plain(slot) for slot in row.writes}, {plain(slot) for slot in (*row.writes, *row.optional)}
 

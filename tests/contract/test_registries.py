@@ -13,8 +13,8 @@ from histodecon.tl._deconvolution import get_deconvolution_method
 
 @pytest.mark.parametrize(
     "listing",
-    [hd.encoders.list_encoders, hd.models.list_learners, hd.tl.list_deconvolution_methods],
-    ids=["encoders", "learners", "deconvolution methods"],
+    [hd.encoders.list_encoders, hd.encoders.list_adapters, hd.models.list_learners, hd.tl.list_deconvolution_methods],
+    ids=["encoders", "adapters", "learners", "deconvolution methods"],
 )
 def test_a_registry_prints_as_a_table(listing) -> None:
     table = listing()
@@ -31,6 +31,20 @@ def test_encoder_cards_are_frozen_and_complete(name: str) -> None:
     assert card.license
     with pytest.raises(dataclasses.FrozenInstanceError):
         card.name = "other"
+
+
+@pytest.mark.parametrize("name", list(hd.encoders.list_adapters().index))
+def test_adapter_cards_are_frozen_and_complete(name: str) -> None:
+    card = hd.encoders.get_adapter(name)
+    assert card.name == name
+    assert card.summary
+    assert card.citation
+    json.dumps(dict(card.defaults), allow_nan=False)
+    assert card.build().params == dict(card.defaults)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        card.name = "other"
+    with pytest.raises(hd.InputError, match="BI-72"):
+        card.build({"nonsense": 1})
 
 
 @pytest.mark.parametrize("name", list(hd.models.list_learners().index))

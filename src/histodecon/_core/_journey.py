@@ -123,6 +123,13 @@ JOURNEY = (
         "a table of nuclei of its own, float32 (n_nuclei, width); the spot each lies in, area in µm²",
     ),
     JourneyStep(
+        ("pp.adapt_embedding",),
+        ('obsm["X_{encoder}"]', "counts in X or a layer", f'obs["{Key.obs.PATIENT}"]'),
+        ('obsm["X_{encoder}_{method}"]', f'{_ROOT}["{Key.uns.EMBEDDINGS}"]'),
+        (),
+        "float32 (n, width), moved so that genes are easier to read; returns an EmbeddingAdapter",
+    ),
+    JourneyStep(
         ("pp.assign_regions",),
         (f'obsm["{Key.obsm.SPATIAL}"]', "annotated areas, such as io.read_geojson gives"),
         (f'obs["{Key.obs.ANNOTATION}"]',),

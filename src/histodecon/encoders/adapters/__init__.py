@@ -1,0 +1,1 @@
+"""One file an adapter, each with its card."""
