@@ -15,6 +15,7 @@ from histodecon.models import get_learner
 from histodecon.tl._checks import require_safe_key
 from histodecon.tl._comparison_table import summarize
 from histodecon.tl._cross_validate import cross_validate
+from histodecon.tl._fold_embeddings import FoldStep, light_table
 from histodecon.tl._folds import MEAN, folds_of_column, make_folds
 from histodecon.tl._peak_memory import PeakMemory
 from histodecon.tl._training_data import embedding_keys, read_training_data
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from distributed import Client
 
-Embeddings = str | Sequence[str] | Mapping[str, str | Sequence[str]]
+Embedding = str | Sequence[str] | FoldStep
+Embeddings = Embedding | Mapping[str, Embedding]
 Learners = Sequence[str] | Mapping[str, str | Mapping[str, Any]]
 
 
@@ -63,7 +65,7 @@ def compare_learners(
     %(adata)s
     use_rep
         Embeddings that each learner is given: a key of ``obsm``; a list of keys, side by side; or a dict from a name to either,
-        whose entries are compared.
+        whose entries are compared. In place of a key also a function, as in :func:`cross_validate`.
     learners
         Names (:func:`histodecon.models.list_learners`); or a dict from a name of your own to a learner, or to its parameters with
         the learner under ``"learner"``, such as ``{"wide": {"learner": "mlp", "hidden": 512}}``.
@@ -136,9 +138,11 @@ def compare_learners(
         msg = f"`seeds` must be a whole number above 0, got {seeds!r}"
         raise InputError(msg, fix="`seeds=5`", code="BI-72")
     built = [get_learner(learner).build(own) for learner, own in methods.values()]
-    light = _light(adata, layer, with_genes=any(one.reads_genes for one in built))
+    steps = any(callable(one) for one in embeddings.values())
+    light = light_table(adata, counts=steps or any(one.reads_genes for one in built))
     labels = obs_column(light, groupby)
-    measured = read_training_data(light, next(iter(embeddings.values())), targets, weights).measured
+    first = next(iter(embeddings.values()))
+    measured = read_training_data(light, None if callable(first) else first, targets, weights).measured
     given = folds_of_column(light, folds, labels) if isinstance(folds, str) else folds
     parts = make_folds(labels, measured, n_folds=n_folds, folds=given, random_state=random_state)
     same_folds = {part.name: list(part.groups) for part in parts}
@@ -209,9 +213,12 @@ def _listed(names: Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(dict.fromkeys(names))
 
 
-def _embeddings(use_rep: Embeddings) -> dict[str, str | Sequence[str]]:
-    """Keys of every set of embeddings."""
-    sets = dict(use_rep) if isinstance(use_rep, Mapping) else {" + ".join(embedding_keys(use_rep)): use_rep}
+def _embeddings(use_rep: Embeddings) -> dict[str, Embedding]:
+    """Keys of every set of embeddings, or what writes it for a fold."""
+    if isinstance(use_rep, Mapping):
+        sets: dict[str, Embedding] = dict(use_rep)
+    else:
+        sets = {"adapted" if callable(use_rep) else " + ".join(embedding_keys(use_rep)): use_rep}
     if not sets:
         msg = "No embedding is named"
         raise InputError(msg, fix='`use_rep="X_uni"` or `use_rep={"UNI": "X_uni", ...}`', code="BI-51")
@@ -225,17 +232,3 @@ def _reference(wanted: str | None, methods: Mapping[str, Any]) -> str:
         msg = f"The reference {wanted!r} does not take part"
         raise InputError(msg, where=f"those compared are {first_names(list(methods))}", code="BI-51")
     return wanted
-
-
-def _light(adata: AnnData, layer: str | None, *, with_genes: bool) -> AnnData:
-    """What cross-validation reads, and where it may write."""
-    import anndata as ad
-
-    known = {Key.uns.ROOT: dict(adata.uns[Key.uns.ROOT])} if Key.uns.ROOT in adata.uns else {}
-    root = known.get(Key.uns.ROOT, {})
-    root |= {name: dict(branch) for name, branch in root.items() if isinstance(branch, Mapping)}
-    told: dict[str, Any] = {"obs": adata.obs.copy(), "obsm": dict(adata.obsm), "obsp": dict(adata.obsp), "uns": known}
-    if with_genes:
-        layers = {} if layer is None or layer not in adata.layers else {layer: adata.layers[layer]}
-        told |= {"X": adata.X, "var": adata.var[[]].copy(), "varm": dict(adata.varm), "layers": layers}
-    return ad.AnnData(**told)

@@ -15,6 +15,7 @@ from histodecon.models import AbundanceRegressor, fit_folds, get_learner
 from histodecon.models._fit_fold import among
 from histodecon.stats._scores import compositions
 from histodecon.tl._checks import require_safe_key
+from histodecon.tl._fold_embeddings import FoldStep, fold_data
 from histodecon.tl._fold_scores import HeldOut, LearnerScores, cc_by_fold, join_scores, score_learner, warn_undefined
 from histodecon.tl._folds import Fold, check_groups, check_leaks, folds_of_column, groups_out, make_folds
 from histodecon.tl._gene_counts import read_gene_counts
@@ -34,7 +35,7 @@ BASELINES = ("mean", "ridge")
 def cross_validate(
     adata: AnnData,
     *,
-    use_rep: str | Sequence[str],
+    use_rep: str | Sequence[str] | FoldStep,
     targets: str = Key.obsm.TARGETS,
     learner: str = "mlp",
     groupby: str = Key.obs.PATIENT,
@@ -66,6 +67,8 @@ def cross_validate(
     ----------
     %(adata)s
     %(use_rep)s
+        Or a function of a table and the names of the groups left out that writes an embedding into the table and returns its key,
+        such as :func:`histodecon.pp.adapter` makes; it is called once a fold, with a table of its own.
     %(targets)s
     learner
         Name of a learner.
@@ -156,12 +159,14 @@ def cross_validate(
 
     adata = table_of(adata)
     require_safe_key(key_added, "key_added")
-    data = read_training_data(adata, use_rep, targets, weights)
+    step = use_rep if callable(use_rep) else None
+    data = read_training_data(adata, None if callable(use_rep) else use_rep, targets, weights)
     labels = obs_column(adata, groupby)
     check_groups(labels, data, groupby)
     given = folds_of_column(adata, folds, labels) if isinstance(folds, str) else folds
     parts = make_folds(labels, data.measured, n_folds=n_folds, folds=given, random_state=random_state)
-    check_leaks(labels, data.X, parts, groupby)
+    if step is None:
+        check_leaks(labels, data.X, parts, groupby)
     learners = list(dict.fromkeys([learner, *baselines]))
     keys = {name: key_added if name == learner else f"{key_added}_{name}" for name in learners}
     # a misspelled name or parameter answers before the first fold
@@ -182,16 +187,20 @@ def cross_validate(
         for name in learners
     }
     bags = read_bags(adata, built[learner], bag_key)
+    if step is not None and bags is not None:
+        msg = "An embedding made anew for every fold cannot be read by a learner of nuclei"
+        raise InputError(msg, fix="adapt the embedding first and name its key", code="BI-72")
     slides = obs_column(adata, Key.obs.LIBRARY) if Key.obs.LIBRARY in adata.obs else labels
     spots = None if bags is None else SpotLevel.of(bags, data, labels, slides, parts)
     _refuse_baselines_of_nuclei(spots, keep=keep_baselines)
     rings = {name: one.n_rings for name, one in built.items()}
     neighbors = read_rings(adata, max(rings.values()))
-    predictions: dict[str, NDArray[np.float64]] = {}
+    predictions = {name: np.full(data.Y.shape, np.nan) for name in learners}
     kinds: dict[str, str] = {}
+    records = data.records
     how = {"n_jobs": n_jobs, "client": client, "cache_dir": cache_dir}
     with tqdm(total=len(parts) * len(learners), desc="cross-validation", disable=not show_progress_bar) as bar:
-        for name, model in models.items():
+        for name, model in models.items() if step is None else ():
             own = neighbors[: rings[name]] if neighbors is not None and rings[name] else None
             told: dict[str, Any] = {"on_fold": lambda *_: bar.update(), "genes": genes[name], **how}
             if spots is not None and not built[name].reads_bags:
@@ -199,6 +208,14 @@ def cross_validate(
             else:
                 found = _predict(model, data, labels, parts, own, **told, **({} if spots is None else {"bags": bags}))
             predictions[name], kinds[name] = found
+        folds_anew = () if step is None else fold_data(adata, step, parts, labels, targets, weights, groupby)
+        for fold, fresh in folds_anew:
+            records = fresh.records
+            for name, model in models.items():
+                own = neighbors[: rings[name]] if neighbors is not None and rings[name] else None
+                anew: dict[str, Any] = {"on_fold": lambda *_: bar.update(), "genes": genes[name], **how}
+                values, kinds[name] = _predict(model, fresh, labels, [fold], own, **anew)
+                predictions[name][fold.test] = values[fold.test]
     kind = kinds[learner]
     predictions = {name: _as_kind(values, kinds[name], kind) for name, values in predictions.items()}
     held_out, scored = _compared(data, labels, slides, parts, kind), dict(predictions)
@@ -208,7 +225,7 @@ def cross_validate(
     scores = {name: score_learner(held_out, name, scored[name]) for name in learners}
     table = join_scores(scores, learner)
     warn_undefined(held_out, learner, scores[learner])
-    encoders = np.array([record.key for record in data.records], dtype=object)
+    encoders = np.array([record.key for record in records], dtype=object)
     for name in learners if keep_baselines else [learner]:
         values = pd.DataFrame(predictions[name], index=adata.obs_names, columns=list(data.cell_types))
         write_table(adata, keys[name], values, kind=kind, record={"learner": name, "use_rep": encoders})

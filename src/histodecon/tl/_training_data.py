@@ -88,7 +88,7 @@ class TrainingData:
 
 
 def read_training_data(
-    adata: AnnData, use_rep: str | Sequence[str], targets: str, weights: str | None = None
+    adata: AnnData, use_rep: str | Sequence[str] | None, targets: str, weights: str | None = None
 ) -> TrainingData:
     """Read and check everything training needs; faults of embeddings and targets are told together.
 
@@ -97,7 +97,7 @@ def read_training_data(
     adata
         Where to read.
     use_rep
-        Key or keys of the embeddings.
+        Key or keys of the embeddings; None reads no embedding.
     targets
         Key of the targets.
     weights
@@ -122,8 +122,10 @@ def read_training_data(
     require_spots(adata)
     require_unique_names(adata)
     faults: list[HistodeconError] = []
+    X, records = np.empty((adata.n_obs, 0), dtype=np.float32), tuple[EncoderRecord, ...]()
     try:
-        X, records = read_embeddings(adata, use_rep)
+        if use_rep is not None:
+            X, records = read_embeddings(adata, use_rep)
     except HistodeconError as error:
         faults.append(error)
     try:
