@@ -28,7 +28,7 @@ ROOMS = {
 
 
 def journey_page() -> str:
-    from histodecon._core._journey import journey_table
+    from histodecon._core._journey_table import journey_table
 
     return journey_table() + "\n"
 

@@ -38,7 +38,7 @@ from histodecon._core._errors import (
     UndefinedMetricWarning,
     UnsafeFileError,
 )
-from histodecon._core._journey import journey_table as _journey_table
+from histodecon._core._journey_table import journey_table as _journey_table
 from histodecon._core._lazy import lazy_attributes as _lazy_attributes
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histodecon.encoders._readable import STRENGTHS, readable
+from histodecon.encoders._readable import STRENGTHS, held_in_rows, readable
 
 
 @pytest.mark.parametrize("width", [5, 90])  # both Gram matrices
@@ -29,3 +29,13 @@ def test_it_is_the_correlation_of_a_ridge_of_the_others(width: int) -> None:
 def test_nothing_varies() -> None:
     X, genes = np.ones((20, 3), np.float32), np.ones((20, 2), np.float32)
     assert readable(X, genes, np.repeat([0, 1], 10), np.arange(20) < 10) == 0
+
+
+def test_groups_are_held_in_in_turn_the_largest_first() -> None:
+    groups = np.array([0] * 3 + [1] * 5 + [2] * 4)
+    rng = np.random.default_rng(0)
+    assert [set(groups[rows].tolist()) for rows in held_in_rows(groups, 2, rng)] == [{1}, {2}]
+    assert [int(rows.sum()) for rows in held_in_rows(groups, 2, rng)] == [5, 4]
+    alone = held_in_rows(np.zeros(20, dtype=int), 9, rng)
+    assert len(alone) == 5
+    np.testing.assert_array_equal(np.sum(alone, axis=0), 1)

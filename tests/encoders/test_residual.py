@@ -9,7 +9,7 @@ from planted_stain import planted
 
 from histodecon.encoders._adapters import AdapterData, get_adapter
 from histodecon.encoders._expression import standardize
-from histodecon.encoders._residual import REACH, held_in_rows
+from histodecon.encoders._residual import REACH
 
 QUICK = {"max_epochs": 3, "n_held_in": 2, "bottleneck": 8, "hidden": 16}
 
@@ -49,16 +49,6 @@ def test_far_embeddings_are_moved_no_farther_than_those_at_the_edge() -> None:
     far = np.full((1, 24), 100.0, np.float32)
     np.testing.assert_array_equal(adapter.shift(far), adapter.shift(np.full((1, 24), REACH, np.float32)))
     assert adapter.shift(given.X).shape == given.X.shape
-
-
-def test_groups_are_held_in_in_turn_the_largest_first() -> None:
-    groups = np.array([0] * 3 + [1] * 5 + [2] * 4)
-    rng = np.random.default_rng(0)
-    assert [set(groups[rows].tolist()) for rows in held_in_rows(groups, 2, rng)] == [{1}, {2}]
-    assert [int(rows.sum()) for rows in held_in_rows(groups, 2, rng)] == [5, 4]
-    alone = held_in_rows(np.zeros(20, dtype=int), 9, rng)
-    assert len(alone) == 5
-    np.testing.assert_array_equal(np.sum(alone, axis=0), 1)
 
 
 @pytest.mark.parametrize("method", ["seal", "batch_free"])

@@ -1,6 +1,6 @@
 """The journey as data: what each step reads, writes, and in which unit.
 
-It makes the table of ``histodecon.__doc__`` and of the documentation, and a contract test compares it with what
+``_journey_table.py`` makes the table of ``histodecon.__doc__`` and of the documentation of it, and a contract test compares it with what
 the functions really write.
 """
 
@@ -283,23 +283,3 @@ JOURNEY = (
         "DataFrame (genes, n_types), mean counts of a cell",
     ),
 )
-
-
-def journey_table() -> str:
-    """Write the journey as a Markdown table.
-
-    Returns
-    -------
-    The table; steps in order.
-    """
-    rows = ["| step | reads | writes | form, unit |", "|---|---|---|---|"]
-    for step in JOURNEY:
-        writes = [f"`{slot}`" for slot in step.writes] + [f"(`{slot}`)" for slot in step.optional]
-        cells = (
-            " ".join(f"`{name}`" for name in step.functions),
-            ", ".join(f"`{slot}`" if "[" in slot else slot for slot in step.reads),
-            ", ".join(writes) or "–",
-            step.form,
-        )
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
+HELD_IN_SHARE = 0.2
 
 
 def readable(
@@ -48,6 +49,29 @@ def readable(
         read = new @ (Z.T @ solved if n < d else solved)
         scores.append(_mean_correlation(read, genes[held_in], groups[held_in]))
     return max(scores)
+
+
+def held_in_rows(groups: NDArray[np.intp], n: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
+    """Choose the rows that decide how long to train.
+
+    Parameters
+    ----------
+    groups
+        Group of each row, shape (n,).
+    n
+        How many choices at most.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    Masks: each leaves one group out, the largest ``n`` groups in turn; with one group, each a share of the rows.
+    """
+    sizes = np.bincount(groups)
+    if len(sizes) > 1:
+        return [groups == group for group in np.argsort(-sizes, kind="stable")[:n]]
+    parts = np.array_split(rng.permutation(len(groups)), max(2, round(1 / HELD_IN_SHARE)))
+    return [np.isin(np.arange(len(groups)), part) for part in parts[:n]]
 
 
 def _mean_correlation(read: NDArray, truth: NDArray, groups: NDArray[np.intp]) -> float:

@@ -11,14 +11,13 @@ import numpy as np
 
 from histodecon._core import InputError, one_thread, resolve_device
 from histodecon.encoders._adapters import Adapter, AdapterData, Arrays, Shapes
-from histodecon.encoders._readable import readable
+from histodecon.encoders._readable import held_in_rows, readable
 from histodecon.encoders._restyle import Restyle
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-HELD_IN_SHARE = 0.2
 LOOKS = 8
 REACH = 3.0
 DOUBT = 0.5
@@ -57,7 +56,7 @@ TRAINING = {
     "batch_size": 128,
     "max_epochs": 120,
     "n_held_in": 4,
-    "min_gain": 0.002,
+    "min_gain": 0.005,
 }
 """Parameters that all residual adapters have, with their defaults."""
 
@@ -237,29 +236,6 @@ class ResidualAdapter(Adapter):
         """Take fitted arrays."""
         self._network = dict(arrays)
         return self
-
-
-def held_in_rows(groups: NDArray[np.intp], n: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
-    """Choose the rows that decide how long to train.
-
-    Parameters
-    ----------
-    groups
-        Group of each row, shape (n,).
-    n
-        How many choices at most.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    Masks: each leaves one group out, the largest ``n`` groups in turn; with one group, each a share of the rows.
-    """
-    sizes = np.bincount(groups)
-    if len(sizes) > 1:
-        return [groups == group for group in np.argsort(-sizes, kind="stable")[:n]]
-    parts = np.array_split(rng.permutation(len(groups)), max(2, round(1 / HELD_IN_SHARE)))
-    return [np.isin(np.arange(len(groups)), part) for part in parts[:n]]
 
 
 def _looks(max_epochs: int) -> list[int]:
