@@ -98,3 +98,24 @@ def test_weights_reach_the_members(data: tuple) -> None:
 def test_parameters_that_make_no_sense_are_refused(params: dict) -> None:
     with pytest.raises(hd.InputError, match=r"BI-72|BI-51"):
         hd.models.get_learner("ensemble").build(params)
+
+
+def test_members_may_learn_from_genes_and_weigh_encoders(data: tuple) -> None:
+    from learner_material import counts_of
+
+    X, Y, groups = data
+    records = [hd.models.EncoderRecord("X_a", "a", 2), hd.models.EncoderRecord("X_b", "b", 4)]
+    params = {"members": ["cuca", "fusion"], "params": {"cuca": SMALL, "fusion": SMALL}}
+    model = hd.AbundanceRegressor("ensemble", params=params, device="cpu")
+    with pytest.raises(hd.InputError, match="BI-123"):
+        model.fit(X, Y, groups=groups, encoders=records)
+    model.fit(X, Y, groups=groups, encoders=records, genes=counts_of(len(X), ["a", "b", "c"]))
+    assert "fusion_0.network_0.compress.1.weight" in model.learner_.arrays()
+    again = hd.AbundanceRegressor.from_bytes(model.to_bytes())
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+@pytest.mark.parametrize("member", ["cpnn", "cpnn_abundance", "graph_attention", "nuclei"])
+def test_learners_on_another_scale_are_no_members(member: str) -> None:
+    with pytest.raises(hd.InputError, match=r"BI-72.*no member"):
+        hd.models.get_learner("ensemble").build({"members": ["ridge", member]})

@@ -40,7 +40,14 @@ class EnsembleLearner(Learner):
             msg = "params gives parameters of members, by their name; an ensemble is no member of an ensemble"
             raise InputError(msg, where=f"members {list(names)}, params {params!r}", code="BI-72")
         self.members_ = {name: self._copies(name) for name in names}
-        self.takes_weights = all(copies[0].takes_weights for copies in self.members_.values())
+        first = {name: copies[0] for name, copies in self.members_.items()}
+        odd = [name for name, one in first.items() if one.absolute or one.reads_graph or one.reads_bags]
+        if odd:
+            msg = f"The learner {odd[0]!r} is no member of an ensemble"
+            where = "its answers are not on the scale of the others, or it reads other things than rows"
+            raise InputError(msg, where=where, fix="`tl.compare_learners` tells which to use", code="BI-72")
+        self.takes_weights = all(one.takes_weights for one in first.values())
+        self.reads_genes = any(one.reads_genes for one in first.values())
 
     def _copies(self, name: str) -> list[Learner]:
         first = get_learner(name).build(self.params["params"].get(name))
@@ -55,6 +62,7 @@ class EnsembleLearner(Learner):
     def _labeled(self) -> Iterator[tuple[str, Learner]]:
         for name, copies in self.members_.items():
             for seed, copy in enumerate(copies):
+                copy.blocks = self.blocks
                 yield f"{name}_{seed}", copy
 
     def fit(
@@ -67,10 +75,9 @@ class EnsembleLearner(Learner):
     ) -> EnsembleLearner:
         """Learn; see :meth:`histodecon.models.Learner.fit`."""
         told = {} if weights is None else {"weights": weights}
-        for copies in self.members_.values():
-            for seed, copy in enumerate(copies):
-                own = replace(context, random_state=context.random_state + SEED_STEP * seed)
-                copy.fit(self._own(X, copy), Y, groups, own, **told)
+        for label, copy in self._labeled():
+            seed = context.random_state + SEED_STEP * int(label.rpartition("_")[2])
+            copy.fit(self._own(X, copy), Y, groups, replace(context, random_state=seed), **told)
         self.history_ = {label: one.history_ for label, one in self._labeled() if one.history_}
         self.summary_ = {label: one.summary_ for label, one in self._labeled() if one.summary_}
         return self
