@@ -132,6 +132,8 @@ def test_memory_is_that_of_the_block() -> None:
     gc.collect()
     with PeakMemory() as memory:
         block = np.ones(400_000_000 // 8)
-        time.sleep(0.2)
+        end = time.monotonic() + 20  # on a busy machine the one that looks may have to wait
+        while hasattr(memory, "_most") and memory._most - memory._before < 300 and time.monotonic() < end:
+            time.sleep(0.05)
         del block
     assert np.isnan(memory.mb) or 300 < memory.mb < 600

@@ -123,7 +123,7 @@ JOURNEY = (
         "a table of nuclei of its own, float32 (n_nuclei, width); the spot each lies in, area in µm²",
     ),
     JourneyStep(
-        ("pp.adapt_embedding",),
+        ("pp.adapt_embedding", "pp.adapter"),
         ('obsm["X_{encoder}"]', "counts in X or a layer", f'obs["{Key.obs.PATIENT}"]'),
         ('obsm["X_{encoder}_{method}"]', f'{_ROOT}["{Key.uns.EMBEDDINGS}"]'),
         (),
