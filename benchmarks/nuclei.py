@@ -186,7 +186,7 @@ def draw(sdata: Any, done: dict[str, Any]) -> None:
     axes[2].set_xticks(range(len(types)), types, rotation=35, ha="right")
     axes[2].set_yticks(range(len(types)), types)
     axes[2].set(xlabel="said", ylabel="drawn", title=f"of 100 drawn nuclei, macro-F1 {done['facts']['f1']:.2f}")
-    keep(fig, "nuclei.png", 70)
+    keep(fig, "nuclei.png", 60)
 
 
 SECTIONS = ("B4", "C2")

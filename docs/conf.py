@@ -88,6 +88,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(timm|distributed|geopandas)\..*"),
     # bases and arguments of what is documented that are not for users
     (r"py:class", r"histodecon\.models\._(model_files\.ModelFiles|many_fits\.ManyFits|read_off\.ReadOff)"),
+    (r"py:class", r"histodecon\.(encoders\._adapter_files\.AdapterFiles|pp\._adapter\.FoldAdapter)"),
 ]
 suppress_warnings = ["config.cache"]  # typehints_formatter is a function, which cannot be pickled and need not be
 

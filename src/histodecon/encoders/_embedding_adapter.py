@@ -164,7 +164,7 @@ class EmbeddingAdapter(AdapterFiles):
 
     @property
     def sha256_(self) -> str:
-        """Digest of what it does: scales and fitted arrays."""
+        """Digest of its scales and fitted arrays, which are all that it does."""
         arrays = self.adapter_.arrays()
         parts: list[object] = [self.method, self.center_, self.scale_]
         for name in sorted(arrays):
