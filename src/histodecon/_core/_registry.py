@@ -81,6 +81,71 @@ def add_card(registry: dict[str, C], card: C, *, what: str) -> C:
     return card
 
 
+def card_named(cards: Mapping[str, C], name: str, *, what: str, listing: str) -> C:
+    """Look a card up.
+
+    Parameters
+    ----------
+    cards
+        From name to card.
+    name
+        What was typed.
+    what
+        What the entries are.
+    listing
+        Public function that shows all.
+
+    Returns
+    -------
+    The card.
+
+    Raises
+    ------
+    InputError
+        There is none of this name.
+    """
+    if name not in cards:
+        msg = f"Unknown {what} {name!r}"
+        fix = closest_names(name, cards) or f"`{listing}()` shows all"
+        raise InputError(msg, where=f"there are {', '.join(sorted(cards))}", fix=fix, code="BI-51")
+    return cards[name]
+
+
+def with_defaults(
+    params: Mapping[str, Any] | None, defaults: Mapping[str, Any], *, of: str, listing: str
+) -> dict[str, Any]:
+    """Fill parameters up with the defaults of a card.
+
+    Parameters
+    ----------
+    params
+        What differs.
+    defaults
+        All parameters.
+    of
+        What they belong to, for the message.
+    listing
+        Public function that shows all.
+
+    Returns
+    -------
+    All parameters.
+
+    Raises
+    ------
+    InputError
+        A parameter is unknown.
+    """
+    params = dict(params or {})
+    unknown = [name for name in params if name not in defaults]
+    if unknown:
+        msg = f"Unknown parameter {unknown[0]!r} of {of}"
+        known = ", ".join(defaults) or "none"
+        fix = closest_names(unknown[0], defaults) or f"`{listing}()` shows all"
+        raise InputError(msg, where=f"it has: {known}", fix=fix, code="BI-72")
+    return {**defaults, **params}
+
+
 def closest_names(name: object, known: Iterable[str], *, n: int = 1) -> str:
     """Ask whether one of the closest names was meant.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histodecon._core._errors import IntegrityError, UnsafeFileError
+from histodecon._core._tables import digest
 
 MAX_HEADER_BYTES = 1_000_000
 MAX_TENSORS = 10_000
@@ -70,6 +71,26 @@ def refuse_unsafe(content: bytes, name: str) -> None:
         refuse("The model file is a Git LFS pointer, not the model", f"{name}, {len(content)} bytes")
     if content.lstrip()[:1] == b"<":
         refuse("The model file is a web page", f"{name}, {len(content)} bytes")
+
+
+def payload_digest(metadata: Mapping[str, str], tensors: Mapping[str, NDArray]) -> str:
+    """Digest what a file says and holds.
+
+    Parameters
+    ----------
+    metadata
+        Texts of its header; ``payload_sha256`` takes no part.
+    tensors
+        Its tensors.
+
+    Returns
+    -------
+    64 hexadecimal digits.
+    """
+    parts: list[object] = [f"{key}={metadata[key]}" for key in sorted(metadata) if key != "payload_sha256"]
+    for key in sorted(tensors):
+        parts += [key, np.ascontiguousarray(tensors[key])]
+    return digest(*parts)
 
 
 def pack(tensors: Mapping[str, NDArray], metadata: Mapping[str, str]) -> bytes:

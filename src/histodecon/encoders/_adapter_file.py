@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from histodecon._core import HistodeconError, InputError, ModelVersionError, StoreError, digest, write_atomic
-from histodecon._core._safetensors import pack, read_header, read_tensors, refuse, refuse_unsafe
+from histodecon._core import HistodeconError, InputError, ModelVersionError, StoreError, write_atomic
+from histodecon._core._safetensors import pack, payload_digest, read_header, read_tensors, refuse, refuse_unsafe
 from histodecon.encoders._adapters import get_adapter
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from histodecon.encoders._embedding_adapter import EmbeddingAdapter
 
 FORMAT, VERSION = "histodecon-adapter", 1
@@ -65,7 +63,7 @@ def dump(adapter: EmbeddingAdapter) -> bytes:
         "width": str(adapter.n_features_in_),
         "facts": json.dumps(facts, sort_keys=True),
     }
-    metadata["payload_sha256"] = _digest(metadata, tensors)
+    metadata["payload_sha256"] = payload_digest(metadata, tensors)
     return pack(tensors, metadata)
 
 
@@ -149,7 +147,7 @@ def parse(content: bytes, name: str) -> EmbeddingAdapter:
     expected: dict[str, tuple[str, tuple[int, ...]]] = dict.fromkeys(("center", "scale"), ("F64", (width,)))
     expected |= {f"adapter.{key}": ("F32", shape) for key, shape in built.shapes(width).items()}
     tensors = read_tensors(content, entries, start, expected, name)
-    if _digest(metadata, tensors) != metadata.get("payload_sha256"):
+    if payload_digest(metadata, tensors) != metadata.get("payload_sha256"):
         refuse("The content of the file is not what was written", f"{name}: its sha256 differs")
     bad = [key for key, array in tensors.items() if not np.isfinite(array).all()]
     if bad or not (tensors["scale"] > 0).all():
@@ -189,10 +187,3 @@ def _facts(metadata: dict[str, str], name: str) -> tuple[dict[str, Any], int]:
     if not isinstance(epochs, int) or not all(isinstance(source.get(key), str) for key in ("encoder", "fingerprint")):
         refuse("The header of the adapter is not complete", name)
     return facts, width
-
-
-def _digest(metadata: dict[str, str], tensors: dict[str, NDArray]) -> str:
-    parts: list[object] = [f"{key}={metadata[key]}" for key in sorted(metadata) if key != "payload_sha256"]
-    for key in sorted(tensors):
-        parts += [key, np.ascontiguousarray(tensors[key])]
-    return digest(*parts)

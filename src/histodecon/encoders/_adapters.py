@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histodecon._core import InputError, add_card, cards_table, closest_names, find_cards
+from histodecon._core import add_card, cards_table, find_cards
+from histodecon._core._registry import card_named, with_defaults
 
 if TYPE_CHECKING:
     import pandas as pd
 
+LISTING = "histodecon.encoders.list_adapters"
 Arrays = dict[str, NDArray[Any]]
 Shapes = dict[str, tuple[int, ...]]
 
@@ -197,13 +199,8 @@ class AdapterCard:
         InputError
             A parameter is unknown or makes no sense.
         """
-        params = dict(params or {})
-        unknown = [name for name in params if name not in self.defaults]
-        if unknown:
-            msg = f"Unknown parameter {unknown[0]!r} of the adapter {self.name!r}"
-            fix = closest_names(unknown[0], self.defaults) or "`histodecon.encoders.list_adapters()` shows all"
-            raise InputError(msg, where=f"it has: {', '.join(self.defaults)}", fix=fix, code="BI-72")
-        return self.cls(**{**self.defaults, **params})
+        of = f"the adapter {self.name!r}"
+        return self.cls(**with_defaults(params, self.defaults, of=of, listing=LISTING))
 
 
 _REGISTRY: dict[str, AdapterCard] = {}
@@ -252,12 +249,7 @@ def get_adapter(name: str) -> AdapterCard:
     >>> get_adapter("seal").defaults["temperature"]
     0.05
     """
-    cards = _cards()
-    if name not in cards:
-        msg = f"Unknown adapter {name!r}"
-        fix = closest_names(name, cards) or "`histodecon.encoders.list_adapters()` shows all"
-        raise InputError(msg, where=f"there are {', '.join(sorted(cards))}", fix=fix, code="BI-51")
-    return cards[name]
+    return card_named(_cards(), name, what="adapter", listing=LISTING)
 
 
 def list_adapters() -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -53,10 +54,12 @@ class GeneCounts:
         object.__setattr__(self, "cell_types", tuple(map(str, self.cell_types)))
         if len(self.counts.shape) != 2 or self.counts.shape[1] != len(self.names):
             what = f"Counts must have shape (rows, {len(self.names)}), got {self.counts.shape}"
-            raise InputError(what, code="BI-64")
+            raise InputError(what, fix="rows × genes: `GeneCounts(adata.X, adata.var_names)`", code="BI-64")
         if len(set(self.names)) < len(self.names):
             twice = "Some genes stand twice"
-            raise InputError(twice, where=first_names(self.names), code="BI-57")
+            names = [name for name, times in Counter(self.names).items() if times > 1]
+            fix = "`adata.var_names_make_unique()` before"
+            raise InputError(twice, where=f"{len(names)}: {first_names(names)}", fix=fix, code="BI-57")
         _refuse(self.counts.data if _is_sparse(self.counts) else self.counts, "counts")
         if self.signatures is None:
             return
@@ -64,7 +67,7 @@ class GeneCounts:
         object.__setattr__(self, "signatures", signatures)
         if signatures.shape != (len(self.names), len(self.cell_types)):
             what = f"Signatures must have shape ({len(self.names)}, {len(self.cell_types)}), got {signatures.shape}"
-            raise InputError(what, code="BI-64")
+            raise InputError(what, fix="genes × cell types, in the order of their names", code="BI-64")
         _refuse(signatures, "signatures")
 
     def rows(self, rows: Any) -> GeneCounts:
@@ -172,7 +175,7 @@ def checked_genes(genes: GeneCounts | None, n_rows: int, learner: str, *, signat
         raise InputError(what, why="they are needed to learn, not to predict", fix=fix, code="BI-123")
     if genes.counts.shape[0] != n_rows:
         what = f"Counts of {genes.counts.shape[0]} rows for embeddings of {n_rows}"
-        raise InputError(what, code="BI-64")
+        raise InputError(what, fix="`genes.rows(rows)` takes the same rows of both", code="BI-64")
     if signatures and genes.signatures is None:
         raise _without_signatures()
     return genes

@@ -109,7 +109,8 @@ def gather(
     """
     if model.transform not in TRANSFORMS or kind not in KINDS:
         msg = f"Unknown transform {model.transform!r} or kind {kind!r}"
-        raise InputError(msg, where=f"transforms {TRANSFORMS}, kinds {KINDS}", code="BI-72")
+        fix = '`transform="none"`, `kind="abundance"`'
+        raise InputError(msg, where=f"transforms {TRANSFORMS}, kinds {KINDS}", fix=fix, code="BI-72")
     learner = get_learner(model.learner).build(model.params)
     if learner.absolute and model.transform != "none":
         msg = f"The learner {model.learner!r} learns targets as they are"
@@ -150,5 +151,5 @@ def _bags(bags: ArrayLike | None, n_rows: int, learner: str) -> NDArray[np.intp]
     codes = np.asarray(bags)
     if codes.shape != (n_rows,) or codes.dtype.kind not in "iu":
         msg = f"bags must be {n_rows} whole numbers, got shape {codes.shape} of {codes.dtype}"
-        raise InputError(msg, code="BI-64")
+        raise InputError(msg, fix="`pandas.factorize(names)[0]` makes them of names", code="BI-64")
     return codes.astype(np.intp)

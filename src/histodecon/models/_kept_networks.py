@@ -62,8 +62,9 @@ class KeptNetworks(Learner):
             prefix = f"network_{i}."
             own = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
             network = self.build(*self.sizes(own))
-            state = {name: torch.from_numpy(value.copy()) for name, value in own.items()}
-            network.load_state_dict(state, strict=False)
+            state = {name: value for name, value in network.state_dict().items() if name.endswith(UNKEPT)}
+            state |= {name: torch.from_numpy(value.copy()) for name, value in own.items()}
+            network.load_state_dict(state)
             self.networks_.append(network.eval())
         return self
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from histodecon._core import InputError, closest_names
+from histodecon._core._registry import with_defaults
 
 if TYPE_CHECKING:
     from histodecon.models._learners import Learner
+
+LISTING = "histodecon.models.list_learners"
 
 
 @dataclass(frozen=True)
@@ -57,27 +59,5 @@ class LearnerCard:
         InputError
             A parameter is unknown or makes no sense.
         """
-        params = dict(params or {})
-        unknown = [name for name in params if name not in self.defaults]
-        if unknown:
-            msg = f"Unknown parameter {unknown[0]!r} of the learner {self.name!r}"
-            known = ", ".join(self.defaults) or "none"
-            raise InputError(msg, where=f"it has: {known}", fix=closest(unknown[0], self.defaults), code="BI-72")
-        return self.cls(**{**self.defaults, **params})
-
-
-def closest(name: str, known: Mapping[str, Any]) -> str:
-    """Say what was probably meant.
-
-    Parameters
-    ----------
-    name
-        What was typed.
-    known
-        What there is.
-
-    Returns
-    -------
-    The closest names, or where to find all.
-    """
-    return closest_names(name, known) or "`histodecon.models.list_learners()` shows all"
+        of = f"the learner {self.name!r}"
+        return self.cls(**with_defaults(params, self.defaults, of=of, listing=LISTING))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from histodecon._core import InputError, add_card, cards_table, find_cards
+from histodecon._core import add_card, cards_table, find_cards
+from histodecon._core._registry import card_named
 from histodecon.models._fit_context import FitContext
-from histodecon.models._learner_card import LearnerCard, closest
+from histodecon.models._learner_card import LISTING, LearnerCard
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -262,11 +263,7 @@ def get_learner(name: str) -> LearnerCard:
     >>> get_learner("mlp").summary
     'Seven linear layers with SiLU between them; the mean of a few networks that held in different rows.'
     """
-    cards = _cards()
-    if name not in cards:
-        msg = f"Unknown learner {name!r}"
-        raise InputError(msg, where=f"there are {', '.join(sorted(cards))}", fix=closest(name, cards), code="BI-51")
-    return cards[name]
+    return card_named(_cards(), name, what="learner", listing=LISTING)
 
 
 def list_learners() -> pd.DataFrame:

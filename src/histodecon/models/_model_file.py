@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from histodecon._core import InputError, IntegrityError, StoreError, digest, write_atomic
-from histodecon._core._safetensors import pack, read_header, read_tensors, refuse, refuse_unsafe
+from histodecon._core import InputError, IntegrityError, StoreError, write_atomic
+from histodecon._core._safetensors import pack, payload_digest, read_header, read_tensors, refuse, refuse_unsafe
 from histodecon.models._model_header import check_version, describe_model, read_fields
 from histodecon.models._parts import PARTS, declare, declared_shapes, parts_of, restore_parts
 
@@ -52,7 +52,7 @@ def dump(model: AbundanceRegressor) -> bytes:
     }
     _refuse_not_finite(tensors, "the model")
     metadata = describe_model(model, parts)
-    metadata["payload_sha256"] = _payload_digest(metadata, tensors)
+    metadata["payload_sha256"] = payload_digest(metadata, tensors)
     return pack(tensors, metadata)
 
 
@@ -160,7 +160,7 @@ def parse(content: bytes, name: str) -> AbundanceRegressor:
     expected = _expected(learner, width, len(cell_types))
     expected |= {key: ("F64", shape) for key, shape in declared_shapes(fields["parts"], name).items()}
     tensors = read_tensors(content, entries, start, expected, name)
-    if _payload_digest(metadata, tensors) != fields["payload_sha256"]:
+    if payload_digest(metadata, tensors) != fields["payload_sha256"]:
         refuse("The content of the model file is not what was written", f"{name}: its sha256 differs")
     _refuse_not_finite(tensors, name)
     model = AbundanceRegressor(
@@ -192,14 +192,6 @@ def _expected(learner: Learner, width: int, n_types: int) -> dict[str, tuple[str
     expected |= {f"target.{part}": ("F64", (n_types,)) for part in ("center", "scale", "mean")}
     shapes = learner.shapes(width * learner.n_parts, n_types)
     return expected | {f"learner.{key}": (_DTYPES[learner.float_of(key)], shape) for key, shape in shapes.items()}
-
-
-def _payload_digest(metadata: dict[str, str], tensors: dict[str, NDArray]) -> str:
-    texts = [f"{key}={metadata[key]}" for key in sorted(metadata) if key != "payload_sha256"]
-    arrays: list[object] = []
-    for key in sorted(tensors):
-        arrays += [key, np.ascontiguousarray(tensors[key])]
-    return digest(*texts, *arrays)
 
 
 def _refuse_not_finite(tensors: dict[str, NDArray], name: str) -> None:

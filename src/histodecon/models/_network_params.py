@@ -66,7 +66,7 @@ def check_params(
         if name in choices:
             if not isinstance(value, str) or value not in choices[name]:
                 msg = f"{name} must be one of {choices[name]}, got {value!r}"
-                raise InputError(msg, code="BI-72")
+                raise InputError(msg, fix=f"`params={{{name!r}: {choices[name][0]!r}}}`", code="BI-72")
             continue
         low, high = ranges[name]
         kind = (int, np.integer) if name in whole else (int, float, np.number)
@@ -74,4 +74,4 @@ def check_params(
             msg = (
                 f"{name} must be a {'whole number' if name in whole else 'number'} from {low} to {high}, got {value!r}"
             )
-            raise InputError(msg, code="BI-72")
+            raise InputError(msg, fix=f"leave {name!r} out of `params` for its default", code="BI-72")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,38 @@ def warm_up(total_steps: int) -> float:
     A tenth; a little more where that would end at the very first step, by which torch then divides.
     """
     return WARM_UP if WARM_UP * total_steps != 1 else 1.5 * WARM_UP
+
+
+def one_cycle(
+    weights: Sequence[torch.Tensor], plan: TrainingPlan, n_rows: int, *, fused: bool
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """Make AdamW with a one-cycle schedule; biases and other vectors have no weight decay.
+
+    Parameters
+    ----------
+    weights
+        What is trained.
+    plan
+        How to train.
+    n_rows
+        Training rows.
+    fused
+        Update all weights in one kernel; the same up to rounding.
+
+    Returns
+    -------
+    Optimizer and schedule.
+    """
+    from torch import optim
+
+    groups = [
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": plan.weight_decay},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, BETA2), eps=EPS, fused=fused or None)
+    steps = plan.steps(n_rows) + 1
+    cycle = optim.lr_scheduler.OneCycleLR(optimizer, plan.learning_rate, total_steps=steps, pct_start=warm_up(steps))
+    return optimizer, cycle
 
 
 def compute_dtype(precision: str, device: torch.device, hidden: int) -> torch.dtype:
@@ -91,22 +123,13 @@ class Stepper:
 
     def __init__(self, network: torch.nn.Module, plan: TrainingPlan, n_rows: int) -> None:
         import torch
-        from torch import optim
 
         self.network, self.plan, self.n_batches = network, plan, plan.batches(n_rows)
         self.weights: list[torch.Tensor] = list(network.parameters())
         self.dtype = compute_dtype(plan.precision, self.weights[0].device, plan.hidden)
         self.copy = network if self.dtype == torch.float32 else copy.deepcopy(network).to(self.dtype)
         self.rounded: list[torch.Tensor] = list(self.copy.parameters())
-        groups = [
-            {"params": [p for p in self.weights if p.ndim > 1], "weight_decay": plan.weight_decay},
-            {"params": [p for p in self.weights if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        self.optimizer = optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, BETA2), eps=EPS, fused=True)
-        steps = plan.steps(n_rows) + 1
-        self.schedule = optim.lr_scheduler.OneCycleLR(
-            self.optimizer, plan.learning_rate, total_steps=steps, pct_start=warm_up(steps)
-        )
+        self.optimizer, self.schedule = one_cycle(self.weights, plan, n_rows, fused=True)
 
     def inputs(self, X: torch.Tensor) -> torch.Tensor:
         """Round inputs once for all steps.

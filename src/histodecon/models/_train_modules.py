@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from histodecon.models._steps import BETA2, CLIP, EPS, warm_up
+from histodecon.models._steps import CLIP, one_cycle
 from histodecon.models._training import Course, TrainingHistory, TrainingPlan
 
 if TYPE_CHECKING:
@@ -67,15 +67,7 @@ def train_modules(
     plan = TrainingPlan(**params, l1=0.0, l2=0.0)
     rows, watched = np.flatnonzero(~held_in), torch.as_tensor(np.flatnonzero(held_in), device=device)
     weights = [weight for weight in modules.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": plan.weight_decay},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, BETA2), eps=EPS)
-    steps = plan.steps(len(rows)) + 1
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, plan.learning_rate, total_steps=steps, pct_start=warm_up(steps)
-    )
+    optimizer, schedule = one_cycle(weights, plan, len(rows), fused=False)
 
     def decide() -> float:
         if not len(watched):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histodecon._core import InputError, closest_names, find_cards, import_optional
+from histodecon._core._registry import card_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,9 +214,5 @@ def get_deconvolution_method(name: str) -> DeconvolutionCard:
     InputError
         There is none of this name.
     """
-    cards = deconvolution_methods()
-    if name not in cards:
-        msg = f"Unknown deconvolution method {name!r}"
-        fix = closest_names(name, cards) or "`histodecon.tl.list_deconvolution_methods()` shows all"
-        raise InputError(msg, where=f"there are {', '.join(sorted(cards))}", fix=fix, code="BI-51")
-    return cards[name]
+    listing = "histodecon.tl.list_deconvolution_methods"
+    return card_named(deconvolution_methods(), name, what="deconvolution method", listing=listing)

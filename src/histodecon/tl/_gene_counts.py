@@ -90,6 +90,7 @@ def _shared(table: pd.DataFrame, names: pd.Index) -> pd.Index:
     shared = names[names.isin(genes)]
     if len(shared) < FEW_GENES:
         msg = f"Only {len(shared)} genes are shared by signatures and spots"
+        fix = "bring both to symbols, or both to Ensembl ids: `adata.var_names = adata.var[...]`"
         where = f"signatures: {len(genes)}, such as {first_names(genes, 2)}; spots: {first_names(names, 2)}"
-        raise TargetError(msg, where=where, why="genes are matched by name", code="BI-56")
+        raise TargetError(msg, where=where, why="genes are matched by name", fix=fix, code="BI-56")
     return shared

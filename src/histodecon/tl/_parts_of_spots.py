@@ -47,7 +47,8 @@ def named_spots(adata: AnnData, by: str) -> NDArray[np.object_]:
     names = np.where(column.isna(), "", column.astype(str)).astype(object)
     if not (names != "").any():
         msg = f"obs[{by!r}] names no spot"
-        raise InputError(msg, where=f"{adata.n_obs} rows", why="no row is part of a spot")
+        fix = "nuclei and spots of the same slides; `histodecon.pp.embed_nuclei` says which spot each lies in"
+        raise InputError(msg, where=f"{adata.n_obs} rows", why="no row is part of a spot", fix=fix, code="BI-124")
     return names
 
 

@@ -107,9 +107,12 @@ def sum_nuclei(
     place = spots.obs_names.get_indexer(names)
     counted = (place >= 0) & np.isfinite(values.to_numpy()).all(axis=1)
     if not (place >= 0).any():
-        msg = "No spot is in both tables"
+        msg, fix = (
+            "No spot is in both tables",
+            "hand in the spots that `histodecon.pp.embed_nuclei` saw, or name another column, `by=`",
+        )
         where = f"nuclei name {first_names(pd.unique(names[names != '']))}; spots are {first_names(spots.obs_names)}"
-        raise AlignmentError(msg, where=where, why="rows are matched by name", code="BI-05")
+        raise AlignmentError(msg, where=where, why="rows are matched by name", fix=fix, code="BI-05")
     sums = np.zeros((spots.n_obs, values.shape[1]))
     np.add.at(sums, place[counted], values.to_numpy()[counted])
     empty = np.bincount(place[counted], minlength=spots.n_obs) == 0
