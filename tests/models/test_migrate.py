@@ -11,9 +11,8 @@ import pytest
 import safetensors.numpy
 
 import histodecon as hd
-from histodecon._core._safetensors import pack, read_header
+from histodecon._core._safetensors import pack, payload_digest, read_header
 from histodecon.models import AbundanceRegressor, migrate
-from histodecon.models._model_file import _payload_digest
 from histodecon.models._model_header import FORMAT_VERSION
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -62,7 +61,7 @@ def test_a_newer_file_is_left_alone(old: Path, version: str, requires: str) -> N
     content = old.read_bytes()
     metadata = read_header(content, "model")[0] | {"format_version": version, "requires": requires}
     tensors = safetensors.numpy.load(content)
-    metadata["payload_sha256"] = _payload_digest(metadata, tensors)
+    metadata["payload_sha256"] = payload_digest(metadata, tensors)
     newer = pack(tensors, metadata)
     old.write_bytes(newer)
     with pytest.raises(hd.ModelVersionError, match=r"BI-77.*pip install -U histodecon"):

@@ -117,9 +117,9 @@ def edited(content: bytes, **changes: str) -> bytes:
     """The same file with other metadata and a digest that fits it again."""
     metadata = read_header(content, "model")[0] | changes
     tensors = safetensors.numpy.load(content)
-    from histodecon.models._model_file import _payload_digest
+    from histodecon._core._safetensors import payload_digest
 
-    metadata["payload_sha256"] = _payload_digest(metadata, tensors)
+    metadata["payload_sha256"] = payload_digest(metadata, tensors)
     return pack(tensors, metadata)
 
 
@@ -175,9 +175,9 @@ def test_values_that_are_not_finite_are_neither_read_nor_written(content: bytes)
     tensors = safetensors.numpy.load(content)
     tensors["learner.coefficients"][0, 0] = np.nan
     metadata = read_header(content, "model")[0]
-    from histodecon.models._model_file import _payload_digest
+    from histodecon._core._safetensors import payload_digest
 
-    metadata["payload_sha256"] = _payload_digest(metadata, tensors)
+    metadata["payload_sha256"] = payload_digest(metadata, tensors)
     with pytest.raises(hd.IntegrityError, match="BI-82"):
         AbundanceRegressor.from_bytes(pack(tensors, metadata))
 

@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 import histodecon as hd
-from histodecon._core._safetensors import pack, read_header
+from histodecon._core._safetensors import pack, payload_digest, read_header
 from histodecon.models import (
     AbundanceRegressor,
     ConformalIntervals,
@@ -20,7 +20,6 @@ from histodecon.models import (
     ReliabilityCard,
     _parts,
 )
-from histodecon.models._model_file import _payload_digest
 from histodecon.models._parts import PARTS, PartKind, declare, parts_of
 
 TYPES = ["T cell", "αβ"]
@@ -53,7 +52,7 @@ def edited(content: bytes, tensors: Mapping[str, np.ndarray] | None = None, **ch
     """The same file with other metadata and tensors, and a digest that fits it again."""
     metadata = read_header(content, "model")[0] | changes
     tensors = safetensors.numpy.load(content) if tensors is None else tensors
-    metadata["payload_sha256"] = _payload_digest(metadata, dict(tensors))
+    metadata["payload_sha256"] = payload_digest(metadata, dict(tensors))
     return pack(tensors, metadata)
 
 

@@ -16,9 +16,8 @@ from toy_embeddings import cohort, truth_table
 
 import histodecon as hd
 from histodecon._core import read_table, uns_branch
-from histodecon._core._safetensors import pack, read_header
+from histodecon._core._safetensors import pack, payload_digest, read_header
 from histodecon.models import AbundanceRegressor
-from histodecon.models._model_file import _payload_digest
 
 BOTH = ["X_first", "X_second"]
 RECIPE = {"dtype": "float32", "field_of_view": "112um", "weights_sha256": "a" * 64}
@@ -114,7 +113,7 @@ def test_pixels_of_nearly_the_same_size_pass(model) -> None:
 def newer(content: bytes) -> bytes:
     metadata = read_header(content, "model")[0] | {"format_version": "2.0"}
     tensors = safetensors.numpy.load(content)
-    metadata["payload_sha256"] = _payload_digest(metadata, tensors)
+    metadata["payload_sha256"] = payload_digest(metadata, tensors)
     return pack(tensors, metadata)
 
 
@@ -125,14 +124,14 @@ def flipped(content: bytes) -> bytes:
 def not_a_number(content: bytes) -> bytes:
     metadata, tensors = read_header(content, "model")[0], safetensors.numpy.load(content)
     tensors["learner.intercept"] = tensors["learner.intercept"] * np.nan
-    metadata["payload_sha256"] = _payload_digest(metadata, tensors)
+    metadata["payload_sha256"] = payload_digest(metadata, tensors)
     return pack(tensors, metadata)
 
 
 def turned(content: bytes) -> bytes:
     metadata, tensors = read_header(content, "model")[0], safetensors.numpy.load(content)
     tensors["learner.coefficients"] = np.ascontiguousarray(tensors["learner.coefficients"].reshape(3, -1))
-    metadata["payload_sha256"] = _payload_digest(metadata, tensors)
+    metadata["payload_sha256"] = payload_digest(metadata, tensors)
     return pack(tensors, metadata)
 
 
