@@ -17,7 +17,7 @@ from planted_stain import planted
 import histodecon as hd
 from histodecon._core._safetensors import pack, read_header, read_tensors
 from histodecon.encoders import EmbeddingAdapter
-from histodecon.encoders._adapter_file import _digest
+from histodecon._core._safetensors import payload_digest
 
 
 def test_round_trip_to_the_last_bit(fitted: EmbeddingAdapter, tmp_path: Path) -> None:  # noqa: F811
@@ -51,7 +51,7 @@ def _changed(content: bytes, **metadata: str) -> bytes:
     expected = {key: (entry["dtype"], tuple(entry["shape"])) for key, entry in entries.items()}
     tensors = read_tensors(content, entries, start, expected, "file")
     new = {**old, **metadata}
-    new["payload_sha256"] = _digest(new, tensors)
+    new["payload_sha256"] = payload_digest(new, tensors)
     return pack(tensors, new)
 
 
