@@ -14,12 +14,26 @@ import numpy as np
 import pytest
 
 import histodecon as hd
+from histodecon.encoders import _adapters, adapters, cards
 from histodecon.encoders import _registry as encoder_registry
-from histodecon.encoders import cards
 from histodecon.models import _learners, learners
 from histodecon.tl import _deconvolution, deconvolution
 
 FILES = Path(__file__).parent / "one_file"
+LISTINGS = (
+    hd.encoders.list_encoders,
+    hd.encoders.list_adapters,
+    hd.models.list_learners,
+    hd.tl.list_deconvolution_methods,
+)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays() -> Iterator[None]:
+    """An example is taken out again: what was listed before is listed after."""
+    before = [list(listing().index) for listing in LISTINGS]
+    yield
+    assert [list(listing().index) for listing in LISTINGS] == before
 
 
 @pytest.fixture
@@ -54,6 +68,28 @@ def test_an_encoder(added: Callable[..., None], small: Any) -> None:
     found = small["table"].obsm["X_mean_color"]
     assert found.shape == (small["table"].n_obs, 6)
     assert 0 < found.min() <= found.max() <= 1
+
+
+def test_an_adapter(added: Callable[..., None], small: Any, tmp_path: Path) -> None:
+    added(adapters, "adapter", _adapters)
+    assert "gene_directions" in hd.encoders.list_adapters().index
+    hd.pp.embed_tiles(small, "color_stats", show_progress_bar=False)
+    adata, new = small["table"].copy(), small["table"].copy()
+    how = {"use_rep": "X_color_stats", "method": "gene_directions", "show_progress_bar": False}
+    adapter = hd.pp.adapt_embedding(adata, **how, params={"min_gain": -1.0})
+    moved = adata.obsm["X_color_stats_gene_directions"]
+    assert np.abs(moved - adata.obsm["X_color_stats"]).max() > 0.01
+    assert adata.uns["histodecon"]["embeddings"]["X_color_stats_gene_directions"]["adapter"] == "gene_directions"
+    new.X = None  # a slide without counts is only transformed
+    hd.pp.adapt_embedding(new, use_rep="X_color_stats", adapter=adapter.save(tmp_path / "a.safetensors"))
+    np.testing.assert_array_equal(new.obsm["X_color_stats_gene_directions"], moved)
+    with pytest.warns(hd.FallbackWarning, match="BI-130"):
+        hd.pp.adapt_embedding(adata, **how, params={"min_gain": 1.0})
+    np.testing.assert_array_equal(adata.obsm["X_color_stats_gene_directions"], adata.obsm["X_color_stats"])
+    hd.tl.set_targets(adata, "true_abundance")
+    step = hd.pp.adapter("X_color_stats", method="gene_directions", params={"min_gain": -1.0})
+    scores = hd.tl.cross_validate(adata, use_rep=step, learner="ridge", baselines=(), show_progress_bar=False)
+    assert scores["fold"].tolist() == ["P1", "P2", "mean"]
 
 
 def test_a_learner(added: Callable[..., None], small: Any, tmp_path: Path) -> None:
@@ -109,7 +145,7 @@ def test_a_reader(small: Any, tmp_path: Path) -> None:
     assert sdata["table"].obsm["X_color_stats"].shape == (adata.n_obs, 119)
 
 
-@pytest.mark.parametrize("name", ["encoder", "learner", "deconvolution", "reader"])
+@pytest.mark.parametrize("name", ["encoder", "adapter", "learner", "deconvolution", "reader"])
 def test_contributing_names_the_file(name: str) -> None:
     text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
     assert f"tests/contract/one_file/{name}.py" in text

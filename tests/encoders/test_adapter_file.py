@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from planted_stain import planted
 
 import histodecon as hd
-from histodecon._core._safetensors import pack, read_header, read_tensors
+from histodecon._core._safetensors import pack, payload_digest, read_header, read_tensors
 from histodecon.encoders import EmbeddingAdapter
-from histodecon._core._safetensors import payload_digest
 
 
 def test_round_trip_to_the_last_bit(fitted: EmbeddingAdapter, tmp_path: Path) -> None:  # noqa: F811

@@ -144,3 +144,56 @@ def test_fractions_are_no_counts() -> None:
     with pytest.raises(hd.TargetError, match="BI-54"):
         hd.pp.adapt_embedding(adata, use_rep="X_uni", **HOW)
     assert state_of(adata) == before
+
+
+def nuclei(n: int = 60) -> ad.AnnData:
+    """A table of nuclei as `pp.embed_nuclei` leaves it: no genes."""
+    rng = np.random.default_rng(0)
+    obs = pd.DataFrame({"patient": rng.choice(["P1", "P2"], n), "nucleus_id": np.arange(n)})
+    obs["spot"] = [f"spot_{i % 20}" for i in range(n)]
+    out = ad.AnnData(obs=obs.set_index(obs["nucleus_id"].map("n{}".format)))
+    write_embedding(
+        out, "X_uni", rng.normal(size=(n, 12)).astype(np.float32), {"encoder": "uni", "fingerprint": "24um"}
+    )
+    return out
+
+
+def test_nuclei_have_no_counts_to_train_an_adapter_on() -> None:
+    adata = nuclei()
+    before = state_of(adata)
+    with pytest.raises(hd.InputError, match=r"BI-31.*60 rows x 0 genes in X; rows are nuclei.*as it is; adapt.*tiles"):
+        hd.pp.adapt_embedding(adata, use_rep="X_uni", **HOW)
+    for learner in ("ridge", "nuclei"):  # nor does the one that is fitted anew for every fold
+        cells = pd.DataFrame({"a": 1.0, "b": np.arange(20.0)}, index=[f"spot_{i}" for i in range(20)])
+        told = adata.copy()
+        told.obs["patient"] = np.where(np.arange(60) % 20 < 10, "P1", "P2")
+        hd.tl.set_targets(told, cells, by="spot", kind="abundance")
+        step = hd.pp.adapter("X_uni", device="cpu")
+        with pytest.raises(hd.InputError, match="nuclei"):
+            hd.tl.cross_validate(told, use_rep=step, learner=learner, baselines=(), show_progress_bar=False)
+    assert state_of(adata) == before
+
+
+def test_an_adapter_of_tiles_is_not_one_of_nuclei() -> None:
+    adata, own = table(), nuclei()
+    adapter = hd.pp.adapt_embedding(adata, use_rep="X_uni", **HOW)
+    before = state_of(own)
+    with pytest.raises(hd.ModelMismatchError, match="BI-45"):
+        hd.pp.adapt_embedding(own, use_rep="X_uni", adapter=adapter)
+    assert state_of(own) == before
+
+
+def test_nuclei_with_counts_of_their_own_are_rows_like_others() -> None:
+    adata = table()
+    adata.obs["nucleus_id"] = np.arange(adata.n_obs)
+    other = hd.pp.adapt_embedding(table(), use_rep="X_uni", **HOW)
+    assert hd.pp.adapt_embedding(adata, use_rep="X_uni", **HOW).sha256_ == other.sha256_
+
+
+def test_spots_without_counts_are_told_where_to_look() -> None:
+    adata = table()
+    adata.layers["counts"] = adata.X.copy()
+    adata.X[:] = 0
+    with pytest.raises(hd.InputError, match=r"BI-31.*100 rows x 60 genes in X.*`layer=.counts.`"):
+        hd.pp.adapt_embedding(adata, use_rep="X_uni", **HOW)
+    hd.pp.adapt_embedding(adata, use_rep="X_uni", layer="counts", **HOW)

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 from histodecon._core._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from histodecon.encoders._adapters import (
-        Adapter,
-        AdapterCard,
-        AdapterData,
-        get_adapter,
-        list_adapters,
-        register_adapter,
-    )
+    from histodecon.encoders._adapter_card import AdapterCard
+    from histodecon.encoders._adapters import Adapter, AdapterData, get_adapter, list_adapters, register_adapter
     from histodecon.encoders._card import EncoderCard
     from histodecon.encoders._color_stats import color_stats_names
     from histodecon.encoders._doctor import doctor
@@ -27,7 +21,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Adapter": "_adapters",
-    "AdapterCard": "_adapters",
+    "AdapterCard": "_adapter_card",
     "AdapterData": "_adapters",
     "EmbeddingAdapter": "_embedding_adapter",
     "Encoder": "_encoder",

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histodecon._core import add_card, cards_table, find_cards
-from histodecon._core._registry import card_named, with_defaults
+from histodecon._core import InputError, add_card, cards_table, find_cards
+from histodecon._core._registry import card_named
+from histodecon.encoders._adapter_card import LISTING, AdapterCard
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LISTING = "histodecon.encoders.list_adapters"
 Arrays = dict[str, NDArray[Any]]
 Shapes = dict[str, tuple[int, ...]]
 
@@ -100,7 +98,7 @@ class Adapter(ABC):
 
         Returns
         -------
-        The adapter itself.
+        The adapter itself; its ``history_`` tells ``trained_epochs``, 0 for the identity.
         """
 
     @abstractmethod
@@ -155,54 +153,6 @@ class Adapter(ABC):
         """
 
 
-@dataclass(frozen=True)
-class AdapterCard:
-    """One entry of the registry of adapters.
-
-    Parameters
-    ----------
-    name
-        What users type; the adapted embedding is stored as ``obsm["X_<encoder>_<name>"]``.
-    summary
-        One sentence.
-    cls
-        The class that learns.
-    defaults
-        Its parameters.
-    citation
-        Where the method comes from.
-    """
-
-    name: str
-    summary: str
-    cls: type[Adapter]
-    defaults: Mapping[str, Any]
-    citation: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "defaults", MappingProxyType(dict(self.defaults)))
-
-    def build(self, params: Mapping[str, Any] | None = None) -> Adapter:
-        """Make an unfitted adapter.
-
-        Parameters
-        ----------
-        params
-            What differs from the defaults.
-
-        Returns
-        -------
-        The adapter.
-
-        Raises
-        ------
-        InputError
-            A parameter is unknown or makes no sense.
-        """
-        of = f"the adapter {self.name!r}"
-        return self.cls(**with_defaults(params, self.defaults, of=of, listing=LISTING))
-
-
 _REGISTRY: dict[str, AdapterCard] = {}
 
 
@@ -221,8 +171,11 @@ def register_adapter(card: AdapterCard) -> AdapterCard:
     Raises
     ------
     InputError
-        Another adapter has this name.
+        Another adapter has this name, or this is no card.
     """
+    if not isinstance(card, AdapterCard):
+        msg = f"An adapter is registered by its card, got {type(card).__name__}"
+        raise InputError(msg, fix="`register_adapter(AdapterCard(name=..., cls=..., ...))`", code="BI-72")
     return add_card(_cards(), card, what="An adapter")
 
 

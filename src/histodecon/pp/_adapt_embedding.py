@@ -6,7 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from histodecon._core import (
 from histodecon._core._counts import read_counts
 from histodecon._core._neighbors import read_rings
 from histodecon.encoders import EmbeddingAdapter, get_adapter
+from histodecon.pp._nuclei_table import INSTANCE_KEY
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -111,7 +112,8 @@ def adapt_embedding(
     MissingKeyError
         The embedding, the layer or the column is absent.
     InputError
-        The method, a parameter or a group is unknown, a key is taken, or fewer than 16 spots are left to train on.
+        The method, a parameter or a group is unknown, a key is taken, no row has counts (nuclei have none of their own), or fewer
+        than 16 spots are left to train on.
     TargetError
         Counts are not whole numbers from 0 on.
     ModelMismatchError
@@ -183,8 +185,13 @@ def _fit(
 ) -> None:
     labels = _labels(adata, groupby, leave_out)
     left = [leave_out] if isinstance(leave_out, str) else [str(name) for name in leave_out]
+    if not adata.n_vars:
+        _refuse_without_counts(adata, layer)
     counts = read_counts(adata, layer, "adata", "layer")
-    used = (np.asarray(counts.sum(axis=1)).ravel() > 0) & ~np.isin(labels, left)
+    counted = np.asarray(counts.sum(axis=1)).ravel() > 0
+    if not counted.any():
+        _refuse_without_counts(adata, layer)
+    used = counted & ~np.isin(labels, left)
     if not used.any():
         msg = "No spot is left to train an adapter on"
         where = f"{adata.n_obs} spots, left out: {first_names(left) if left else 'none'}"
@@ -199,6 +206,20 @@ def _fit(
         source={name: record[name] for name in KEPT if isinstance(record.get(name), (str, bool))},
         show_progress_bar=show_progress_bar,
     )
+
+
+def _refuse_without_counts(adata: AnnData, layer: str | None) -> NoReturn:
+    """Say that no row has a count, and what to do where rows are nuclei."""
+    place = "X" if layer is None else f"layers[{layer!r}]"
+    msg = "No row has counts to train an adapter on"
+    where = f"{adata.n_obs} rows x {adata.n_vars} genes in {place}"
+    why = "it is trained against the genes of each row, and needs none only where `adapter=` applies one that is fitted"
+    fix = '`layer="counts"` where they are in a layer'
+    if INSTANCE_KEY in adata.obs:
+        where += f"; rows are nuclei, as obs[{INSTANCE_KEY!r}] tells"
+        why = "it is trained against the genes of each row, and what was measured are spots, not nuclei"
+        fix = "learn from the embedding of the nuclei as it is; adapt that of the tiles in the table of spots"
+    raise InputError(msg, where=where, why=why, fix=fix, code="BI-31")
 
 
 def _labels(adata: AnnData, groupby: str | None, leave_out: str | Sequence[str]) -> NDArray:

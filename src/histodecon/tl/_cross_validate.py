@@ -189,7 +189,7 @@ def cross_validate(
     bags = read_bags(adata, built[learner], bag_key)
     if step is not None and bags is not None:
         msg = "An embedding made anew for every fold cannot be read by a learner of nuclei"
-        raise InputError(msg, fix="adapt the embedding first and name its key", code="BI-72")
+        raise InputError(msg, fix='name the embedding of the nuclei as it is, `use_rep="X_uni"`', code="BI-72")
     slides = obs_column(adata, Key.obs.LIBRARY) if Key.obs.LIBRARY in adata.obs else labels
     spots = None if bags is None else SpotLevel.of(bags, data, labels, slides, parts)
     _refuse_baselines_of_nuclei(spots, keep=keep_baselines)
