@@ -128,6 +128,69 @@ def test_bad_inputs_answer_and_change_nothing(adata: ad.AnnData, kwargs: dict[st
     assert slots(adata) == before
 
 
+@pytest.fixture
+def nuclei() -> ad.AnnData:
+    """Three nuclei in each of 64 spots of 8 patients, one in eight of them in no spot."""
+    rng = np.random.default_rng(0)
+    n = 192
+    obs = pd.DataFrame({"home": [f"s{i // 3}" for i in range(n)]}, index=[f"n{i}" for i in range(n)])
+    obs["patient"] = [f"P{i // 3 % PATIENTS}" for i in range(n)]
+    obs.loc[rng.choice(obs.index, n // 8, replace=False), "home"] = ""
+    kinds = rng.integers(2, size=n)
+    adata = ad.AnnData(np.zeros((n, 0), dtype=np.float32), obs=obs)
+    adata.obsm["X_own"] = np.eye(2)[kinds] @ rng.normal(size=(2, 5)) + 0.1 * rng.normal(size=(n, 5))
+    adata.obsm["X_noise"] = rng.normal(size=(n, 5))
+    one = pd.DataFrame(np.eye(2)[kinds], index=obs["home"], columns=["A", "B"])
+    hd.tl.set_targets(adata, one.groupby(level=0).sum().drop(""), by="home", kind="abundance")
+    return adata
+
+
+QUICK = {"learner": "nuclei", "n_networks": 1, "max_epochs": 5, "hidden": 8}
+
+
+def test_a_learner_of_nuclei_is_compared_on_spots(nuclei: ad.AnnData) -> None:
+    before = slots(nuclei)
+    sets = {"own": "X_own", "noise": "X_noise", "both": ["X_own", "X_noise"]}
+    table = compare(
+        nuclei, {"ridge": "ridge", "nuclei": QUICK}, use_rep=sets, bag_key="home", weights=None, device="cpu"
+    ).set_index(["encoders", "learner"])
+    scores = pd.DataFrame(nuclei.uns["learner_comparison"]["scores"])
+    n_spots = nuclei.obs["home"].nunique() - 1
+    assert (scores.groupby(["encoders", "learner"])["n_test"].sum() == n_spots).all()
+    assert table.loc[("noise", "ridge"), "reading"] == "worse"
+    assert {name: value for name, value in slots(nuclei).items() if "learner_comparison" not in name} == before
+    params = {name: value for name, value in QUICK.items() if name != "learner"}
+    for keys, name in ((["X_own"], "own"), (["X_own", "X_noise"], "both")):
+        alone = hd.tl.cross_validate(
+            nuclei.copy(), use_rep=keys, learner="nuclei", params=params, bag_key="home", baselines=("ridge",),
+            device="cpu", show_progress_bar=False,
+        ).set_index(["fold", "learner"])  # fmt: skip
+        for learner in ("ridge", "nuclei"):
+            np.testing.assert_allclose(table.loc[(name, learner), "cc"], alone.loc[("mean", learner), "cc"], rtol=1e-9)
+    only = compare(nuclei, {"nuclei": QUICK}, use_rep="X_own", bag_key="home", device="cpu")
+    assert only["reading"].tolist() == ["reference"]
+    assert only.loc[0, "cc"] == pytest.approx(table.loc[("own", "nuclei"), "cc"])
+
+
+@pytest.mark.parametrize("other", ["context", "graph_attention", "cuca", "cpnn_abundance"])
+def test_what_reads_more_than_an_embedding_is_not_compared_with_nuclei(nuclei: ad.AnnData, other: str) -> None:
+    before = slots(nuclei)
+    with pytest.raises(hd.InputError, match=rf"BI-124.*'{other}' cannot be compared with 'nuclei'.*table of spots"):
+        compare(nuclei, ["ridge", "nuclei", other], use_rep="X_own", bag_key="home")
+    assert slots(nuclei) == before
+
+
+def test_nuclei_whose_spot_is_not_told_are_refused(nuclei: ad.AnnData) -> None:
+    before = slots(nuclei)
+    with pytest.raises(hd.MissingKeyError, match=r"BI-37.*'spot'"):
+        compare(nuclei, ["ridge", "nuclei"], use_rep="X_own")
+    with pytest.raises(hd.InputError, match=r"BI-72.*learner of nuclei"):
+        compare(nuclei, ["ridge", "nuclei"], use_rep=lambda one, held_out: "X_own", bag_key="home")
+    with pytest.raises(hd.MissingKeyError, match="X_absent"):
+        compare(nuclei, ["ridge", "nuclei"], use_rep={"a": "X_own", "b": "X_absent"}, bag_key="home")
+    assert slots(nuclei) == before
+
+
 def test_memory_is_that_of_the_block() -> None:
     gc.collect()
     with PeakMemory() as memory:

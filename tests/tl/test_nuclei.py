@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
@@ -81,6 +82,25 @@ def test_cross_validation_scores_sums_over_spots(drawn):
     assert len(predicted) == nuclei.n_obs
     with pytest.raises(hd.InputError, match="not rows of this table"):
         hd.tl.cross_validate(nuclei, use_rep="X_rings", learner="nuclei", keep_baselines=True, show_progress_bar=False)
+
+
+def test_compared_learners_are_scored_on_spots(drawn):
+    nuclei = drawn["nuclei"].copy()
+    before = set(nuclei.obsm)
+    quick = {"n_networks": 1, "max_epochs": 20}
+    how = {"use_rep": "X_rings", "show_progress_bar": False}
+    learners = {"ridge": "ridge", "nuclei": {"learner": "nuclei", **quick}, "mean": "mean"}
+    table = hd.tl.compare_learners(nuclei, learners=learners, **how).set_index("learner")
+    own = hd.tl.cross_validate(nuclei.copy(), learner="nuclei", params=quick, **how).set_index(["fold", "learner"])
+    scores = pd.DataFrame(nuclei.uns["learner_comparison"]["scores"])
+    assert len(scores) == 12
+    for _, row in scores.iterrows():
+        for metric in ("cc", "cc_slides", "l1", "n_test", "n_train"):
+            np.testing.assert_allclose(row[metric], own.loc[(row["test"], row["learner"]), metric], rtol=1e-9)
+    assert scores.groupby("learner")["n_test"].sum().unique().tolist() == [nuclei.obs["spot"].nunique()]
+    assert table.loc["ridge", "reading"] == "reference"
+    assert table.loc["nuclei", "cc"] > table.loc["ridge", "cc"] - 0.1
+    assert set(nuclei.obsm) == before
 
 
 def test_intervals_are_refused(drawn):

@@ -18,6 +18,7 @@ from histodecon.tl._cross_validate import cross_validate
 from histodecon.tl._fold_embeddings import FoldStep, light_table
 from histodecon.tl._folds import MEAN, folds_of_column, make_folds
 from histodecon.tl._peak_memory import PeakMemory
+from histodecon.tl._spot_level import nuclei_beside_spots
 from histodecon.tl._training_data import embedding_keys, read_training_data
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def compare_learners(
     weights: Literal["posterior"] | None = None,
     layer: str | None = None,
     signatures: pd.DataFrame | None = None,
+    bag_key: str = Key.obs.SPOT,
     key_added: str = Key.uns.LEARNER_COMPARISON,
     n_jobs: int = 1,
     client: Client | None = None,
@@ -85,6 +87,10 @@ def compare_learners(
     %(weights)s
     %(layer)s
     %(signatures)s
+    bag_key
+        For learners of nuclei: column of ``obs`` with the spot of each nucleus. Where one takes part, everything is scored on spots: the
+        sums over their nuclei, and what other learners say of the mean embedding of their nuclei. ``weights`` then weigh nothing for
+        these others.
     key_added
         Key of ``uns``.
     n_jobs, client, cache_dir
@@ -108,7 +114,8 @@ def compare_learners(
     MissingKeyError
         An embedding, the targets or the column is absent.
     InputError
-        A learner or parameter is unknown, none is named, or the reference does not take part.
+        A learner or parameter is unknown, none is named, the reference does not take part, or a learner that reads neighbors or genes
+        shall be compared with one of nuclei.
 
     Notes
     -----
@@ -137,28 +144,32 @@ def compare_learners(
     if int(seeds) != seeds or seeds < 1:
         msg = f"`seeds` must be a whole number above 0, got {seeds!r}"
         raise InputError(msg, fix="`seeds=5`", code="BI-72")
-    built = [get_learner(learner).build(own) for learner, own in methods.values()]
+    built = {name: get_learner(learner).build(own) for name, (learner, own) in methods.items()}
     steps = any(callable(one) for one in embeddings.values())
-    light = light_table(adata, counts=steps or any(one.reads_genes for one in built))
+    light = light_table(adata, counts=steps or any(one.reads_genes for one in built.values()))
     labels = obs_column(light, groupby)
     first = next(iter(embeddings.values()))
     measured = read_training_data(light, None if callable(first) else first, targets, weights).measured
+    keys = _keys(embeddings, of_nuclei=any(one.reads_bags for one in built.values()))
+    in_spots, spots = nuclei_beside_spots(light, built, bag_key, use_rep=keys, targets=targets, groupby=groupby)
+    measured &= in_spots
     given = folds_of_column(light, folds, labels) if isinstance(folds, str) else folds
     parts = make_folds(labels, measured, n_folds=n_folds, folds=given, random_state=random_state)
     same_folds = {part.name: list(part.groups) for part in parts}
     work = [
         (encoders, name, seed)
         for encoders in embeddings
-        for name, (learner, _) in methods.items()
-        for seed in range(seeds if get_learner(learner).cls.seeded else 1)
+        for name in methods
+        for seed in range(seeds if built[name].seeded else 1)
     ]
     rows = []
     for encoders, name, seed in tqdm(work, desc="comparison", disable=not show_progress_bar):
         learner, params = methods[name]
+        on_spots = spots is not None and not built[name].reads_bags
         start = time.perf_counter()
         with PeakMemory() as memory:
             table = cross_validate(
-                light,
+                spots if on_spots else light,
                 use_rep=embeddings[encoders],
                 targets=targets,
                 learner=learner,
@@ -168,9 +179,10 @@ def compare_learners(
                 params=params,
                 transform=transform,
                 block_scaling=block_scaling,
-                weights=weights,
+                weights=None if on_spots else weights,
                 layer=layer,
                 signatures=signatures,
+                bag_key=bag_key,
                 n_jobs=n_jobs,
                 client=client,
                 cache_dir=cache_dir,
@@ -223,6 +235,14 @@ def _embeddings(use_rep: Embeddings) -> dict[str, Embedding]:
         msg = "No embedding is named"
         raise InputError(msg, fix='`use_rep="X_uni"` or `use_rep={"UNI": "X_uni", ...}`', code="BI-51")
     return {str(name): keys for name, keys in sets.items()}
+
+
+def _keys(embeddings: Mapping[str, Embedding], *, of_nuclei: bool) -> list[str]:
+    """Keys that are there before the first fold; of nuclei others cannot be read."""
+    if of_nuclei and any(callable(one) for one in embeddings.values()):
+        msg = "An embedding made anew for every fold cannot be read by a learner of nuclei"
+        raise InputError(msg, fix='name the embedding of the nuclei as it is, `use_rep="X_uni"`', code="BI-72")
+    return list(dict.fromkeys(key for one in embeddings.values() if not callable(one) for key in embedding_keys(one)))
 
 
 def _reference(wanted: str | None, methods: Mapping[str, Any]) -> str:
