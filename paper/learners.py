@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import histodecon as hd
@@ -19,13 +20,19 @@ from paper._abundance_targets import with_abundances
 from paper._bench import OWN, Compute, facts, real_names, scores, unit
 from paper._cohort import ENCODERS, SPLITS, her2st
 from paper._learners_report import write_page
+from paper._with_counts import signatures_of, with_counts
 from paper.her2st import of_sections
 
-LEARNERS = ("mean", "ridge", "mlp", "context", "ensemble")
-SEEDED = ("mlp", "context", "ensemble")
+FLOOR = ("mean", "ridge")
+OF_IMAGES = ("mlp", "context", "graph_attention", "fusion", "ensemble")
+OF_GENES = ("cuca", "cpnn", "cpnn_abundance")
+LEARNERS = FLOOR + OF_IMAGES + OF_GENES
+PATCH = 4
 
 
-def one_run(train: Any, test: Any, encoder: str, learner: str, seed: int) -> tuple[list[dict], dict[str, pd.DataFrame]]:
+def one_run(
+    train: Any, test: Any, encoder: str, learner: str, seed: int, signatures: pd.DataFrame | None = None
+) -> tuple[list[dict], dict[str, pd.DataFrame]]:
     """Scores on the test sections, and what was predicted for each spot."""
     start = time.process_time()
     model = hd.tl.train_regressor(
@@ -36,39 +43,96 @@ def one_run(train: Any, test: Any, encoder: str, learner: str, seed: int) -> tup
         random_state=seed,
         device="cpu",
         show_progress_bar=False,
+        signatures=signatures if learner in OF_GENES else None,
     )
     seconds = time.process_time() - start
     hd.tl.predict_abundance(test, model, background="keep")
     truth, predicted = real_names(test, OWN), real_names(test, "predicted_abundance")
-    return [{**scores(truth, predicted), "seconds": seconds}], {"predicted": predicted}
+    row = {**scores(truth, predicted), "cc_shares": scores(shares(truth), shares(predicted))["cc"]}
+    if learner in OF_GENES and model.kind_ != train.uns["histodecon"]["tables"][OWN]["kind"]:
+        row |= {
+            "cc": float("nan"),
+            "l1": float("nan"),
+        }  # proportions say nothing of the number of cells, nor amounts of 1
+    return [{**row, "seconds": seconds}], {"predicted": predicted}
 
 
-def runs(adata: Any, targets: str, encoders: list[str], seeds: int, cache: Path) -> pd.DataFrame:
-    """A row a split, set of encoders, learner and seed."""
-    rows = []
+def shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Proportions of cell types; amounts below 0 count as 0."""
+    table = table.clip(lower=0)
+    return table.div(table.sum(axis=1), axis=0)
+
+
+def runs(
+    adata: Any, targets: str, encoders: list[str], seeds: int, cache: Path, signatures: pd.DataFrame | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A row a split, set of encoders, learner and seed; a row a split, set of encoders and learner with its gains on ridge."""
+    rows, gained = [], []
     for split, sides in SPLITS.items():
         train, test = (of_sections(adata, sections) for sections in sides)
         for encoder in encoders:
+            found: dict[str, list[pd.DataFrame]] = {}
             for learner in LEARNERS:
-                for seed in range(seeds if learner in SEEDED else 1):
+                if learner in OF_GENES and signatures is None:
+                    continue
+                for seed in range(1 if learner in FLOOR else seeds):
                     common = {"targets": targets, "split": split, "encoders": encoder, "learner": learner, "seed": seed}
-                    compute: Compute = partial(one_run, train, test, encoder, learner, seed)
+                    compute: Compute = partial(one_run, train, test, encoder, learner, seed, signatures)
                     spec = {"what": "learners", "cohort": f"{targets}, {split}", **common, **facts(adata)}
-                    rows.append({**common, **unit(cache, spec, compute).rows[0]})
-    return pd.DataFrame(rows)
+                    if learner in OF_GENES:
+                        spec["counts"] = [adata.n_vars, float(adata.X.sum()), *map(str, signatures.columns)]
+                    done = unit(cache, spec, compute)
+                    rows.append({**common, **done.rows[0]})
+                    found.setdefault(learner, []).append(done.table("predicted"))
+            for learner, gain in gains(test, found).items():
+                gained.append({"targets": targets, "split": split, "encoders": encoder, "learner": learner, **gain})
+    return pd.DataFrame(rows), pd.DataFrame(gained)
+
+
+def gains(test: Any, found: dict[str, list[pd.DataFrame]]) -> dict[str, dict[str, float]]:
+    """What each learner gains on ridge in the CC of proportions: 95 % of the draws of patches of tissue, means over seeds."""
+    truth = shares(real_names(test, OWN))
+    section, row, column = (test.obs[key] for key in ("library_id", "array_row", "array_col"))
+    side = row.astype(int) // PATCH, column.astype(int) // PATCH
+    patches = pd.factorize(section.astype(str) + " " + side[0].astype(str) + " " + side[1].astype(str))[0]
+
+    def drawn(tables: list[pd.DataFrame]) -> Any:
+        draws = [
+            hd.stats.bootstrap_scores(truth, shares(one[truth.columns]), scores=("cc",), blocks=patches)["cc"]
+            for one in tables
+        ]
+        return np.nanmean(draws, axis=(0, 2))
+
+    ridge = drawn(found["ridge"])
+    out = {}
+    for learner in [name for name in found if name not in FLOOR]:
+        low, high = np.percentile(drawn(found[learner]) - ridge, [2.5, 97.5])
+        out[learner] = {"low": float(low), "high": float(high)}
+    return out
 
 
 def main(data: Path, out: Path, cache: Path, encoders: list[str], seeds: int, abundances: Path | None) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     adata = her2st(data, cache / "her2st.h5ad")
     one_run(*(of_sections(adata, sections) for sections in SPLITS["C2, C3 → C4"]), encoders[0], "ridge", 0)  # imports
-    tables = [runs(adata, "Stereoscope", encoders, seeds, cache)]
+    tables = [kind_of_targets(adata, "Stereoscope", encoders, seeds, cache, abundances)]
     if abundances is not None:
-        tables.append(runs(with_abundances(adata, abundances), "cell2location", encoders, seeds, cache))
-    table = pd.concat(tables, ignore_index=True)
+        tables.append(kind_of_targets(adata, "cell2location", encoders, seeds, cache, abundances))
+    table, gained = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "learners.csv", index=False, float_format="%.4f")
-    write_page(table, out)
+    write_page(table, gained, out)
+
+
+def kind_of_targets(
+    adata: Any, targets: str, encoders: list[str], seeds: int, cache: Path, abundances: Path | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All runs on one kind of targets; learners of genes take part where there is a file with counts."""
+    if abundances is None:
+        return runs(adata, targets, encoders, seeds, cache)
+    own = with_abundances(adata, abundances) if targets == "cell2location" else adata
+    own = with_counts(own, abundances)
+    return runs(own, targets, encoders, seeds, cache, signatures_of(abundances, list(real_names(own, OWN).columns)))
 
 
 if __name__ == "__main__":
@@ -79,7 +143,9 @@ if __name__ == "__main__":
     parser.add_argument("--cache", type=Path, default=Path(".cache/paper/learners"), help="folder of finished work")
     parser.add_argument("--encoders", nargs="+", choices=list(ENCODERS), default=["both"])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--abundances", type=Path, help="h5ad file of paper.deconvolution: a second set of targets")
+    parser.add_argument(
+        "--abundances", type=Path, help="h5ad file of paper.deconvolution: a second set of targets, and counts"
+    )
     arguments = parser.parse_args()
     main(
         arguments.data,

@@ -12,43 +12,101 @@ if not (Path(__file__).parents[2] / "paper").is_dir():
     pytest.skip("not a checkout", allow_module_level=True)
 
 from paper import learners
-from paper._learners_report import goals, half_width, over_seeds, write_page
+from paper._learners_report import KEYS, goals, half_width, over_seeds, write_page
+from paper._with_counts import signatures_of, with_counts
 
 import histodecon as hd
 
 SPLITS = {"C2, C3 → C4": (("toy_1",), ("toy_2",)), "C2, C3, C4 → B4": (("toy_2",), ("toy_1",))}
 
 
-def test_runs_and_their_cache(tmp_path, monkeypatch):
-    adata = hd.datasets.toy_slide(n_patients=2, n_rows=6, n_cols=6)["table"]
+@pytest.fixture
+def adata(monkeypatch):
+    adata = hd.datasets.toy_slide(n_patients=2, n_rows=8, n_cols=8)["table"]
     hd.tl.set_targets(adata, "true_abundance")
     adata.obsm["X_own"] = adata.obsm["true_abundance"].to_numpy()[:, :3] + 1.0
     monkeypatch.setattr(learners, "SPLITS", SPLITS)
     monkeypatch.setattr(learners, "ENCODERS", {"own": ["X_own"]})
-    monkeypatch.setattr(learners, "LEARNERS", ("mean", "ridge"))
-    table = learners.runs(adata, "true", ["own"], 2, tmp_path)
-    assert len(table) == 4
+    return adata
+
+
+def test_runs_and_their_cache(adata, tmp_path, monkeypatch):
+    monkeypatch.setattr(learners, "LEARNERS", ("mean", "ridge", "context", "cuca"))
+    table, gained = learners.runs(adata, "true", ["own"], 2, tmp_path)
+    assert len(table) == 2 * (1 + 1 + 2)  # no counts were named, so that cuca takes no part
     ridge = table[table["learner"] == "ridge"]
     assert (ridge["cc"] > 0.5).all()  # half of the types stand in the embedding
+    assert (ridge["cc_shares"] != ridge["cc"]).all()
+    assert list(gained["learner"]) == ["context"] * 2
+    assert (gained["low"] < gained["high"]).all()
     monkeypatch.setattr(hd.tl, "train_regressor", None)
-    pd.testing.assert_frame_equal(learners.runs(adata, "true", ["own"], 2, tmp_path), table)
+    again = learners.runs(adata, "true", ["own"], 2, tmp_path)
+    pd.testing.assert_frame_equal(again[0], table)
+    pd.testing.assert_frame_equal(again[1], gained)
 
 
-def planted() -> pd.DataFrame:
-    cc = {"mean": np.nan, "ridge": 0.4, "mlp": 0.45, "context": 0.475, "ensemble": 0.38}
+def test_a_learner_is_scored_on_the_scale_it_answers_on(adata, tmp_path, monkeypatch):
+    monkeypatch.setattr(learners, "LEARNERS", ("ridge", "cpnn"))
+    monkeypatch.setattr(learners, "SPLITS", {"one": SPLITS["C2, C3 → C4"]})
+    names = list(learners.real_names(adata, learners.OWN).columns)
+    signatures = pd.DataFrame(np.eye(adata.n_vars, len(names)) + 0.1, adata.var_names, names)
+    table, _ = learners.runs(adata, "true", ["own"], 1, tmp_path, signatures)
+    cpnn = table[table["learner"] == "cpnn"].iloc[0]
+    assert np.isnan(cpnn[["cc", "l1"]].to_numpy(dtype=float)).all()  # proportions, while targets are cells
+    assert np.isfinite(cpnn[["cc_shares", "l1_shares"]].to_numpy(dtype=float)).all()
+
+
+def test_gains_are_those_of_drawn_patches(adata):
+    truth = learners.shares(learners.real_names(adata, learners.OWN))
+    noise = np.random.default_rng(0).uniform(0.2, 1.8, (2, *truth.shape))
+    found = {"ridge": [truth * noise[0]], "good": [truth, truth], "same": [truth * noise[0]]}
+    gain = learners.gains(adata, found)
+    assert gain["same"] == {"low": 0.0, "high": 0.0}
+    r = hd.stats.pearson_per_type(truth, learners.shares(found["ridge"][0])).mean()
+    assert gain["good"]["low"] < 1 - r < gain["good"]["high"]
+    assert gain["good"]["low"] > 0
+
+
+def test_counts_and_signatures_of_a_kept_deconvolution(adata, tmp_path):
+    names = ["Cancer Epithelial", "Normal Epithelial", "Plasmablasts", "T-cells"]
+    values = np.random.default_rng(1).uniform(size=(adata.n_vars, 4))
+    reference = pd.DataFrame(values, adata.var_names, names)
+    kept = adata[::-1].copy()
+    hd.tl.deconvolve(kept, signatures=reference, method="nnls")
+    kept.write_h5ad(tmp_path / "kept.h5ad")
+    without = adata.copy()
+    without.X = None
+    own = with_counts(without, tmp_path / "kept.h5ad")
+    assert (own.X != adata.X).sum() == 0
+    assert list(own.obs_names) == list(adata.obs_names)
+    assert set(own.obsm) == set(adata.obsm)
+    pd.testing.assert_frame_equal(
+        signatures_of(tmp_path / "kept.h5ad", names[::-1]), reference[names[::-1]], check_names=False, rtol=1e-5
+    )
+    joined = signatures_of(tmp_path / "kept.h5ad", ["T-cells", "Epithelial", "Plasma Cells"])
+    np.testing.assert_allclose(joined["Epithelial"], values[:, :2].mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(joined["Plasma Cells"], values[:, 2], rtol=1e-5)
+
+
+def planted() -> tuple[pd.DataFrame, pd.DataFrame]:
+    cc = {"mean": np.nan, "ridge": 0.4, "mlp": 0.45, "context": 0.475, "graph_attention": 0.46, "ensemble": 0.38}
+    cc |= {"cpnn": np.nan}
     rows = [
         {"targets": kind, "split": split, "encoders": "both", "learner": name, "seed": seed}
-        | {"cc": value + 0.01 * seed, "l1": 0.1 + value, "l1_shares": 0.5, "seconds": 1.0}
+        | {"cc": value + 0.01 * seed, "cc_shares": 0.5 if name == "cpnn" else value, "l1": 0.1 + value}
+        | {"l1_shares": 0.5, "seconds": 1.0}
         for kind in ("Stereoscope", "cell2location")
         for split in SPLITS
         for name, value in cc.items()
-        for seed in range(3 if name in learners.SEEDED else 1)
+        for seed in range(1 if name in learners.FLOOR else 3)
     ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    gained = table.loc[~table["learner"].isin(learners.FLOOR) & (table["seed"] == 0), KEYS].reset_index(drop=True)
+    return table, gained.assign(low=np.where(gained["learner"] == "ensemble", -0.05, 0.01), high=0.02)
 
 
 def test_goals_are_judged_by_the_scores():
-    found = goals(over_seeds(planted())).set_index("goal")
+    found = goals(over_seeds(*planted())).set_index("goal")
     own = found[found["split"] == "C2, C3 → C4"]
     assert own.loc["context 0.03 above mlp", "gain"].tolist() == pytest.approx([0.025, 0.025])
     assert set(own.loc["context 0.03 above mlp", "verdict"]) == {"missed"}
@@ -63,8 +121,12 @@ def test_interval_of_a_mean_over_seeds():
 
 
 def test_page(tmp_path):
-    write_page(planted(), tmp_path)
+    write_page(*planted(), tmp_path)
     page = (tmp_path / "learners.md").read_text()
     assert "cell2location" in page
-    assert "- `context` against `mlp`: Stereoscope, C2, C3 → C4 +0.025" in page
+    assert "- `context` against `mlp`, on the scale of the targets: Stereoscope, C2, C3 → C4 +0.025" in page
+    assert "- `graph_attention` against `context`, on the scale of the targets: Stereoscope, C2, C3 → C4 -0.015" in page
+    assert "- `cpnn`: proportions +0.100 beside ridge in the mean of 4 rows" in page
+    assert "the whole interval above 0 in 4, below 0 in 0" in page
+    assert "Highest CC of proportions: `cpnn` 4 (of 4 rows)" in page
     assert (tmp_path / "learners.png").is_file()

@@ -11,6 +11,10 @@ from torch import nn
 
 SMALLEST = 1e-4
 """Least expression of a prototype, in units of the mean over genes: logarithms stay finite."""
+ABSENT = 1e-4
+"""Counts below which it does not matter how much less of a gene is found than expected."""
+WIDEST = 3.0
+"""Widest log factor of a gene at first."""
 
 
 class PrototypeNetwork(nn.Module):
@@ -84,10 +88,12 @@ class PrototypeNetwork(nn.Module):
             last = self.encode[-1]
             last.weight.mul_(0.1)  # type: ignore[operator]
             last.bias.zero_()  # type: ignore[operator]
-            if self.link == "softmax":
-                expected = np.exp(log_mean) @ np.exp(known.numpy())
-                ratio = (pooled / max(pooled.sum(), 1e-12) + 1e-8) / (expected / expected.sum() + 1e-8)
-                self.log_scale.copy_(torch.as_tensor(np.log(ratio), dtype=torch.float32).clamp(-3, 3))
+            expected = np.exp(log_mean) @ np.exp(known.numpy())
+            seen, floor = pooled, ABSENT
+            if self.link == "softmax":  # proportions know no depth
+                seen, expected, floor = pooled / max(pooled.sum(), 1e-12), expected / expected.sum(), 1e-8
+            scale = torch.as_tensor(np.log((seen + floor) / (expected + floor)), dtype=torch.float32)
+            self.log_scale.copy_(scale.clamp(-WIDEST, WIDEST))
             background = np.log(np.expm1(np.maximum(0.02 * pooled, 1e-4)))
             self.background.copy_(torch.as_tensor(background, dtype=torch.float32))
 

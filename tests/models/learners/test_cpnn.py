@@ -58,6 +58,22 @@ def test_signatures_stay_recognizable(abundance: AbundanceRegressor) -> None:
         assert np.corrcoef(learned[k], WORLD.signatures[chosen, k])[0, 1] > 0.95
 
 
+def test_genes_may_be_counted_unevenly() -> None:
+    """A gene that the spots' technology counts five times as well as the reference's is no sign of five times the cells."""
+    X, W, _, patients = TRAINING
+    rng = np.random.default_rng(0)
+    factors = np.exp(rng.normal(0, 1.4, len(GENES)))
+    counts = rng.negative_binomial(5, 5 / (5 + W @ WORLD.signatures.T * factors)).astype(np.float32)
+    model = AbundanceRegressor("cpnn_abundance", params={"n_networks": 1, "hidden": 64}, device="cpu")
+    model.fit(X, None, groups=patients, genes=genes(counts))
+    found = model.predict(TEST[0])
+    assert mean_cc(TEST[1], found, TEST[3]) > 0.65
+    assert found.sum(axis=1).mean() == pytest.approx(TEST[1].sum(axis=1).mean(), rel=0.25)
+    chosen = [GENES.index(name) for name in model.training_["genes"]]
+    learned = model.learner_.networks_[0].log_scale.detach().numpy()
+    assert np.corrcoef(learned, np.log(factors[chosen]))[0, 1] > 0.95
+
+
 def test_proportions_are_those_of_the_spots(composition: AbundanceRegressor) -> None:
     found = composition.predict(TEST[0])
     np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-6)

@@ -8,8 +8,8 @@ import numpy as np
 
 from histodecon.models._learners import FitContext, LearnerCard
 from histodecon.models._likelihood import negative_binomial_loss
+from histodecon.models._log_mixture import log_mixture
 from histodecon.models._network_params import COMMON
-from histodecon.models._nnls import nnls_abundance
 from histodecon.models.learners.cpnn import CpnnLearner
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class CpnnAbundanceLearner(CpnnLearner):
 
     The expected count of gene g in spot s is :math:`\mu_{sg} = m_g \sum_f w_{sf} g_{fg} + s_g`, counts are negative binomial. The
     abundances :math:`w_{sf}` are read from the image; :math:`g_{fg}` are the signatures, which may move a little; the
-    sensitivity :math:`m_g` and the background :math:`s_g` belong to a gene. Targets are not looked at.
+    sensitivity :math:`m_g` and the background :math:`s_g` belong to a gene. Targets are not looked at. Abundances are in units of
+    what a cell of the reference leaves in its counts.
     """
 
     reads_targets = False
@@ -47,11 +48,10 @@ class CpnnAbundanceLearner(CpnnLearner):
         return {"counts": super().material(X, np.zeros_like(Y), context)["counts"]}
 
     def start(self, network: Any, data: Data, rows: torch.Tensor) -> None:
-        """Begin with the abundances that explain the mean of all training rows, the same everywhere."""
+        """Begin with the abundances that explain the mean of all training rows, and with what they leave of each gene as its factor."""
         pooled = data["counts"][rows].double().mean(dim=0).cpu().numpy()
-        mean = nnls_abundance(pooled[None], self._signatures.T)[0]
-        mean = np.maximum(mean, LEAST_SHARE * max(mean.sum(), 1e-12))
-        network.begin(self._signatures, np.log(mean), pooled)
+        mean = log_mixture(pooled, self._signatures.T)
+        network.begin(self._signatures, np.log(np.maximum(mean, LEAST_SHARE * mean.sum())), pooled)
 
     def loss(self, network: Any, teacher: Any, data: Data, rows: torch.Tensor) -> torch.Tensor:
         """Likelihood of the counts, and what keeps signatures and sensitivities near where they began."""
@@ -76,7 +76,7 @@ CARD = LearnerCard(
         "n_genes": 1000,
         "learning_rate": 3e-3,
         "prototype": 1.0,
-        "sensitivity": 0.1,
+        "sensitivity": 1e-3,
     },
     citation="likelihood of cell2location, Kleshchevnikov et al. 2022; after CPNN, Nishimura et al. 2026, arXiv:2603.18461",
 )
