@@ -49,6 +49,7 @@ CHANGED = {
     "citation": "Someone 2020",
     "summary": "A net.",
     "orientations": 8,
+    "low_rank_scale": 0.5,
 }
 OF_THE_RECIPE = {
     "loader",
@@ -64,6 +65,7 @@ OF_THE_RECIPE = {
     "prefix",
     "dtype",
     "orientations",
+    "low_rank_scale",
 }
 
 

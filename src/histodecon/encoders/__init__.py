@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from histodecon.encoders._encoder import Encoder
     from histodecon.encoders._load import load_encoder
     from histodecon.encoders._registry import get_encoder_card, list_encoders, register_encoder
+    from histodecon.encoders._seal import seal_card
     from histodecon.encoders._timm import timm_card
 
 _WHERE = {
@@ -35,6 +36,7 @@ _WHERE = {
     "load_encoder": "_load",
     "register_adapter": "_adapters",
     "register_encoder": "_registry",
+    "seal_card": "_seal",
     "timm_card": "_timm",
 }
 
@@ -54,6 +56,7 @@ __all__ = [
     "load_encoder",
     "register_adapter",
     "register_encoder",
+    "seal_card",
     "timm_card",
 ]
 

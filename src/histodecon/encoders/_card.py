@@ -34,7 +34,12 @@ _RECIPE = {
     "callable": ("loader", "revision", "input_px", "interpolation", "dtype"),
 }
 _CHOICES = {"loader": LOADERS, "interpolation": INTERPOLATIONS, "pooling": POOLINGS, "dtype": DTYPES}
-_WHERE_GIVEN = ("resize_px", "prefix", "orientations")  # younger than the first fingerprints, which must stay
+_WHERE_GIVEN = (
+    "resize_px",
+    "prefix",
+    "orientations",
+    "low_rank_scale",
+)  # younger than the first fingerprints, which must stay
 ORIENTATIONS = 8
 
 
@@ -93,6 +98,9 @@ class EncoderCard:
         off, and parameters without it are left out.
     dropped
         Beginnings of the names of parameters in the file that the encoder does not use, such as ``"classifier."``.
+    low_rank_scale
+        Factor with which low-rank layers of the file, named as the package peft does, are added to their weights; None where
+        there are none.
     gated
         The repository asks for consent first.
     access_url
@@ -142,6 +150,7 @@ class EncoderCard:
     weights_sha256: str | None = None
     prefix: str = ""
     dropped: tuple[str, ...] = ()
+    low_rank_scale: float | None = None
     gated: bool = False
     access_url: str | None = None
     license: str = "unknown"

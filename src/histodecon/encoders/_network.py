@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from histodecon._core import FallbackWarning, InputError
 from histodecon.encoders._card import EncoderCard
 from histodecon.encoders._hub import fetch_weights
+from histodecon.encoders._low_rank import merge_low_rank
 from histodecon.encoders._normalization import normalized
 from histodecon.encoders._precision import choose_dtype
 from histodecon.encoders._weights import load_strictly, read_state
@@ -227,6 +228,8 @@ def load_network(
         weights = card.weights_file
     path, commit = fetch_weights(card, weights=weights)
     state, found = read_state(path, sha256=card.weights_sha256)
+    if card.low_rank_scale is not None:
+        state = merge_low_rank(state, card.low_rank_scale, name=card.name)
     module = build_network(card)
     load_strictly(getattr(module, "inner", module), state, prefix=card.prefix, dropped=card.dropped, name=card.name)
     card = replace(card, weights_sha256=found, revision=commit or card.revision, dtype=dtype)
