@@ -180,8 +180,8 @@ Mean over the worlds; bands from the lowest to the highest.
 
 `signatures` is the lowest correlation of a learned signature with the one it began as. Counts and signatures alone reach
 {counted / told:.2f} of the CC of a network that was told the true abundances. Uneven counts are those of a technology that counts every gene
-better or worse than that of the signatures did, by a factor whose logarithm has a standard deviation of {FACTOR_SD} (as between single cells and the
-spots of her2st). `l1` on the scale of cells tells whether such factors were taken for cells.
+better or worse than that of the signatures did, by a factor whose logarithm has a standard deviation of {FACTOR_SD}.
+`l1` on the scale of cells tells whether such factors were taken for cells.
 """
     (out / "planted_learners.md").write_text(page, encoding="utf-8")
 
