@@ -23,6 +23,7 @@ COLORS = {
     "cuca": "#d98c00",
     "cpnn": "#b5306b",
     "cpnn_abundance": "#5b3a1a",
+    "nuclei": "#000000",
 }
 KEYS = ["targets", "split", "encoders", "learner"]
 ROWS = KEYS[:3]
@@ -123,7 +124,7 @@ def write_page(table: pd.DataFrame, gained: pd.DataFrame, out: Path) -> None:
     page = f"""# Learners
 
 ```bash
-{COMMAND}{" --abundances FILE" if "cell2location" in set(table["targets"]) else ""}
+{COMMAND}{" --abundances FILE" if "cell2location" in set(table["targets"]) else ""}{" --nuclei" if "nuclei" in set(table["learner"]) else ""}
 ```
 
 Four sections of her2st of two patients, on the splits of {{doc}}`her2st`: learned on what is left of the arrow, tested on what
@@ -166,6 +167,9 @@ def _targets(table: pd.DataFrame) -> str:
         text += """, and the cells per spot that cell2location found in their counts (9 types, {doc}`deconvolution`, whose `--keep` leaves
 FILE). `cuca`, `cpnn` and `cpnn_abundance` learn from the counts in FILE as well, the last two from its signatures; for the 8 types
 those of Cancer and Normal Epithelial are averaged. Of targets `cpnn_abundance` knows the names only, and whether they are proportions"""
+    if "nuclei" in set(table["learner"]):
+        text += """. `nuclei` reads other pictures, crops around the nuclei that `"segment"` finds in the spots, through the same encoders; what is compared are the
+sums over the nuclei of a spot, and proportions were multiplied with their number to learn from"""
     return text + "."
 
 

@@ -20,13 +20,14 @@ from paper._abundance_targets import with_abundances
 from paper._bench import OWN, Compute, facts, real_names, scores, unit
 from paper._cohort import ENCODERS, SPLITS, her2st
 from paper._learners_report import write_page
+from paper._nuclei import her2st_nuclei, summed_over_spots
 from paper._with_counts import signatures_of, with_counts
 from paper.her2st import of_sections
 
 FLOOR = ("mean", "ridge")
 OF_IMAGES = ("mlp", "context", "graph_attention", "fusion", "ensemble")
 OF_GENES = ("cuca", "cpnn", "cpnn_abundance")
-LEARNERS = FLOOR + OF_IMAGES + OF_GENES
+LEARNERS = (*FLOOR, *OF_IMAGES, *OF_GENES, "nuclei")
 PATCH = 4
 
 
@@ -57,6 +58,18 @@ def one_run(
     return [{**row, "seconds": seconds}], {"predicted": predicted}
 
 
+def run_of_nuclei(
+    train: Any, test: Any, nuclei: Any, encoder: str, seed: int
+) -> tuple[list[dict], dict[str, pd.DataFrame]]:
+    """The same of sums over the nuclei of each spot; spots without nuclei have no proportions."""
+    sums, seconds = summed_over_spots(train, test, nuclei, encoder, seed)
+    truth = real_names(test, OWN)
+    if train.uns["histodecon"]["tables"][OWN]["kind"] == "proportion":
+        sums = shares(sums)
+    row = {**scores(truth, sums), "cc_shares": scores(shares(truth), shares(sums))["cc"]}
+    return [{**row, "seconds": seconds}], {"predicted": sums}
+
+
 def shares(table: pd.DataFrame) -> pd.DataFrame:
     """Proportions of cell types; amounts below 0 count as 0."""
     table = table.clip(lower=0)
@@ -64,7 +77,13 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def runs(
-    adata: Any, targets: str, encoders: list[str], seeds: int, cache: Path, signatures: pd.DataFrame | None = None
+    adata: Any,
+    targets: str,
+    encoders: list[str],
+    seeds: int,
+    cache: Path,
+    signatures: pd.DataFrame | None = None,
+    nuclei: Any = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A row a split, set of encoders, learner and seed; a row a split, set of encoders and learner with its gains on ridge."""
     rows, gained = [], []
@@ -73,14 +92,18 @@ def runs(
         for encoder in encoders:
             found: dict[str, list[pd.DataFrame]] = {}
             for learner in LEARNERS:
-                if learner in OF_GENES and signatures is None:
+                if (learner in OF_GENES and signatures is None) or (learner == "nuclei" and nuclei is None):
                     continue
                 for seed in range(1 if learner in FLOOR else seeds):
                     common = {"targets": targets, "split": split, "encoders": encoder, "learner": learner, "seed": seed}
                     compute: Compute = partial(one_run, train, test, encoder, learner, seed, signatures)
+                    if learner == "nuclei":
+                        compute = partial(run_of_nuclei, train, test, nuclei, encoder, seed)
                     spec = {"what": "learners", "cohort": f"{targets}, {split}", **common, **facts(adata)}
                     if learner in OF_GENES:
                         spec["counts"] = [adata.n_vars, float(adata.X.sum()), *map(str, signatures.columns)]
+                    if learner == "nuclei":
+                        spec["n_nuclei"] = nuclei.n_obs
                     done = unit(cache, spec, compute)
                     rows.append({**common, **done.rows[0]})
                     found.setdefault(learner, []).append(done.table("predicted"))
@@ -111,13 +134,23 @@ def gains(test: Any, found: dict[str, list[pd.DataFrame]]) -> dict[str, dict[str
     return out
 
 
-def main(data: Path, out: Path, cache: Path, encoders: list[str], seeds: int, abundances: Path | None) -> None:
+def main(
+    data: Path,
+    out: Path,
+    cache: Path,
+    encoders: list[str],
+    seeds: int,
+    abundances: Path | None,
+    *,
+    nuclei: bool = False,
+) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     adata = her2st(data, cache / "her2st.h5ad")
     one_run(*(of_sections(adata, sections) for sections in SPLITS["C2, C3 → C4"]), encoders[0], "ridge", 0)  # imports
-    tables = [kind_of_targets(adata, "Stereoscope", encoders, seeds, cache, abundances)]
+    cells = her2st_nuclei(data, cache / "nuclei.h5ad") if nuclei else None
+    tables = [kind_of_targets(adata, "Stereoscope", encoders, seeds, cache, abundances, cells)]
     if abundances is not None:
-        tables.append(kind_of_targets(adata, "cell2location", encoders, seeds, cache, abundances))
+        tables.append(kind_of_targets(adata, "cell2location", encoders, seeds, cache, abundances, cells))
     table, gained = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "learners.csv", index=False, float_format="%.4f")
@@ -125,14 +158,15 @@ def main(data: Path, out: Path, cache: Path, encoders: list[str], seeds: int, ab
 
 
 def kind_of_targets(
-    adata: Any, targets: str, encoders: list[str], seeds: int, cache: Path, abundances: Path | None
+    adata: Any, targets: str, encoders: list[str], seeds: int, cache: Path, abundances: Path | None, nuclei: Any = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All runs on one kind of targets; learners of genes take part where there is a file with counts."""
     if abundances is None:
-        return runs(adata, targets, encoders, seeds, cache)
+        return runs(adata, targets, encoders, seeds, cache, nuclei=nuclei)
     own = with_abundances(adata, abundances) if targets == "cell2location" else adata
     own = with_counts(own, abundances)
-    return runs(own, targets, encoders, seeds, cache, signatures_of(abundances, list(real_names(own, OWN).columns)))
+    signatures = signatures_of(abundances, list(real_names(own, OWN).columns))
+    return runs(own, targets, encoders, seeds, cache, signatures, nuclei)
 
 
 if __name__ == "__main__":
@@ -146,6 +180,9 @@ if __name__ == "__main__":
     parser.add_argument(
         "--abundances", type=Path, help="h5ad file of paper.deconvolution: a second set of targets, and counts"
     )
+    parser.add_argument(
+        "--nuclei", action="store_true", help="segment nuclei, and compare the learner of nuclei as well"
+    )
     arguments = parser.parse_args()
     main(
         arguments.data,
@@ -154,4 +191,5 @@ if __name__ == "__main__":
         arguments.encoders,
         arguments.seeds,
         arguments.abundances,
+        nuclei=arguments.nuclei,
     )

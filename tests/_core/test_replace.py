@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,16 @@ import pytest
 
 import histodecon as hd
 from histodecon._core import _replace
-from histodecon._core._replace import beside, clear_folder, clear_left, flush_tree, replacing, restore, take_place
+from histodecon._core._replace import (
+    beside,
+    clear_folder,
+    clear_left,
+    flush_tree,
+    remove,
+    replacing,
+    restore,
+    take_place,
+)
 
 FORK = multiprocessing.get_context("fork")
 
@@ -220,3 +230,29 @@ def test_all_files_are_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(_replace, "_flush", lambda path: seen.add(str(path.resolve())))
     flush_tree(tmp_path)
     assert seen == {str(one) for one in (tmp_path, *tmp_path.rglob("*"))}
+
+
+def test_a_folder_that_is_still_written_to_goes_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that failed has threads that go on for a moment; what they leave is removed too."""
+    folder, real, calls = tmp_path / "store", shutil.rmtree, []
+
+    def removing(path: Path, **options: Any) -> None:
+        calls.append(path)
+        real(path, **options)
+        if len(calls) < 3:  # one more file of a thread that has not ended
+            path.mkdir()
+            (path / f"chunk_{len(calls)}").write_bytes(b"late")
+
+    folder.mkdir()
+    monkeypatch.setattr(shutil, "rmtree", removing)
+    remove(folder)
+    assert not folder.exists()
+    assert len(calls) == 3
+
+
+def test_what_cannot_be_removed_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(_replace, "PAUSES_S", (0.0, 0.0))
+    (tmp_path / "store").mkdir()
+    remove(tmp_path / "store")
+    assert (tmp_path / "store").is_dir()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ import pytest
 if not (Path(__file__).parents[2] / "paper").is_dir():
     pytest.skip("not a checkout", allow_module_level=True)
 
-from paper import learners
+from paper import _nuclei, learners
 from paper._learners_report import KEYS, goals, half_width, over_seeds, write_page
 from paper._with_counts import signatures_of, with_counts
 
@@ -26,7 +28,8 @@ def adata(monkeypatch):
     hd.tl.set_targets(adata, "true_abundance")
     adata.obsm["X_own"] = adata.obsm["true_abundance"].to_numpy()[:, :3] + 1.0
     monkeypatch.setattr(learners, "SPLITS", SPLITS)
-    monkeypatch.setattr(learners, "ENCODERS", {"own": ["X_own"]})
+    for module in (learners, _nuclei):
+        monkeypatch.setattr(module, "ENCODERS", {"own": ["X_own"]})
     return adata
 
 
@@ -86,6 +89,41 @@ def test_counts_and_signatures_of_a_kept_deconvolution(adata, tmp_path):
     joined = signatures_of(tmp_path / "kept.h5ad", ["T-cells", "Epithelial", "Plasma Cells"])
     np.testing.assert_allclose(joined["Epithelial"], values[:, :2].mean(axis=1), rtol=1e-5)
     np.testing.assert_allclose(joined["Plasma Cells"], values[:, 2], rtol=1e-5)
+
+
+def drawn_nuclei(adata: ad.AnnData) -> ad.AnnData:
+    """As many nuclei as there are cells of a type in a spot, whose embedding shows the type; the first spot has none."""
+    cells = adata.obsm["true_abundance"].to_numpy().round().astype(int)
+    cells[0] = 0
+    spot, kind = (np.repeat(index.ravel(), cells.ravel()) for index in np.indices(cells.shape))
+    obs = adata.obs[["library_id", "patient"]].iloc[spot].reset_index(drop=True)
+    obs.index = [f"n{i}" for i in range(len(spot))]
+    obs["spot"] = adata.obs_names[spot]
+    shown = np.eye(cells.shape[1])[kind] + np.random.default_rng(0).normal(0, 0.2, (len(kind), cells.shape[1]))
+    return ad.AnnData(obs=obs, obsm={"X_own": shown.astype(np.float32)})
+
+
+@pytest.mark.parametrize("kind", ["abundance", "proportion"])
+def test_sums_over_nuclei_are_scored_on_spots(adata, kind, monkeypatch):
+    nuclei, params = drawn_nuclei(adata), {"n_networks": 1, "max_epochs": 60}
+    monkeypatch.setattr(hd.tl, "train_regressor", partial(hd.tl.train_regressor, params=params))
+    if kind == "proportion":
+        table = learners.shares(learners.real_names(adata, learners.OWN)).dropna()
+        del adata.obsm[learners.OWN]
+        hd.tl.set_targets(adata, table, kind="proportion")
+    train, test = (learners.of_sections(adata, (name,)) for name in ("toy_2", "toy_1"))
+    (row,), tables = learners.run_of_nuclei(train, test, nuclei, "own", 0)
+    assert row["cc_shares"] > 0.9
+    assert tables["predicted"].index.equals(test.obs_names)
+    if kind == "abundance":
+        assert row["cc"] > 0.9
+        assert (tables["predicted"].iloc[0] == 0).all()
+    else:
+        assert row["cc"] == pytest.approx(row["cc_shares"])
+        without = (nuclei.obs["spot"].value_counts().reindex(test.obs_names).isna()).to_numpy()
+        assert without[0]
+        assert tables["predicted"][without].isna().all(axis=None)
+        np.testing.assert_allclose(tables["predicted"][~without].sum(axis=1), 1.0)
 
 
 def planted() -> tuple[pd.DataFrame, pd.DataFrame]:

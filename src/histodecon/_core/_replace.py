@@ -21,6 +21,7 @@ from histodecon._core._errors import LockedError, StoreError
 READERS_LOCK = os.name == "nt"
 """Whether a file that somebody reads cannot be replaced."""
 PATIENCE_S = 2.0
+PAUSES_S = (0.01, 0.03, 0.1, 0.3, 0.5)
 FLUSH_AT_ONCE = 16
 _AT_FDCWD, _RENAME_EXCHANGE, _RENAME_SWAP = -100, 2, 2
 
@@ -153,10 +154,14 @@ def remove(path: Path) -> None:
     Parameters
     ----------
     path
-        Where it is.
+        Where it is. Threads of a writer that failed may still put files into a folder: it is tried again for a moment.
     """
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        for pause in PAUSES_S:
+            shutil.rmtree(path, ignore_errors=True)
+            if not path.exists():
+                return
+            time.sleep(pause)
     else:
         with suppress(OSError):
             path.unlink(missing_ok=True)
