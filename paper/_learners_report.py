@@ -23,6 +23,7 @@ COLORS = {
     "cuca": "#d98c00",
     "cpnn": "#b5306b",
     "cpnn_abundance": "#5b3a1a",
+    "mlp, crops": "#7a7a52",
     "nuclei": "#000000",
 }
 KEYS = ["targets", "split", "encoders", "learner"]
@@ -46,10 +47,11 @@ and is a good first answer. Why each of the others does what it does is a readin
   which is told them. With those of Stereoscope, made with another reference, they agree less. Its levels are further off than a constant
   (`l1_shares` against `mean`), and its cells are in other units (`l1`): take maps from it, not amounts. How it begins was changed after a first
   look, on cell2location's C2, C3 → C4, where it had been .11 lower; the other five rows were not used to choose.
-- `nuclei` begins from nothing as well, and sees other pictures than all the rest: crops of single nuclei instead of tiles. Learned from B4 alone its proportions are far
-  ahead of all others, with both kinds of targets; learned from the other patient's two or three sections it is about level with ridge. That the amounts of a spot are a sum
-  over its nuclei, so that their number need not be learned, would explain the one; whether the sum or the crops brought it was not told apart, and
-  two patients are two patients."""
+- `nuclei` begins from nothing as well, and sees other pictures than the rest: crops of single nuclei instead of tiles. `mlp, crops` tells the two
+  apart: the same network as `mlp`, on the mean crop of each spot. Learned from B4 alone, proportions are better with crops than with tiles, and with
+  the sum over nuclei than with their mean, most with cell2location's targets: that amounts add up over nuclei need not be learned. Learned from the other
+  patient's two or three sections, crops are about level with tiles, and the sum with the mean; all of this on
+  two patients."""
 
 
 def half_width(values: pd.Series) -> float:
@@ -173,7 +175,7 @@ FILE). `cuca`, `cpnn` and `cpnn_abundance` learn from the counts in FILE as well
 those of Cancer and Normal Epithelial are averaged. Of targets `cpnn_abundance` knows the names only, and whether they are proportions"""
     if "nuclei" in set(table["learner"]):
         text += """. `nuclei` reads other pictures, crops around the nuclei that `"segment"` finds in the spots, through the same encoders; what is compared are the
-sums over the nuclei of a spot, and proportions were multiplied with their number to learn from"""
+sums over the nuclei of a spot, and proportions were multiplied with their number to learn from. `mlp, crops` is its peer: `mlp` on the mean of these crops"""
     return text + "."
 
 

@@ -75,3 +75,15 @@ def summed_over_spots(train: Any, test: Any, nuclei: Any, encoder: str, seed: in
     hd.tl.sum_nuclei(other, test)
     sums: pd.DataFrame = real_names(test, "predicted_abundance")
     return sums.fillna(0.0), seconds
+
+
+def with_mean_crops(adata: Any, nuclei: Any, encoder: str) -> tuple[Any, list[str]]:
+    """The spots with the mean embedding of their nuclei, and its keys; a spot without nuclei gets the mean over all."""
+    out, keys = adata.copy(), []
+    rows = pd.Index(adata.obs_names).get_indexer(nuclei.obs["spot"].astype(str))
+    for key in ENCODERS[encoder]:
+        values = pd.DataFrame(nuclei.obsm[key][rows >= 0]).groupby(rows[rows >= 0]).mean()
+        filled = values.reindex(range(adata.n_obs)).fillna(values.mean())
+        keys.append(f"{key}_crops")
+        out.obsm[keys[-1]] = filled.to_numpy(dtype="float32")
+    return out, keys

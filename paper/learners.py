@@ -20,25 +20,33 @@ from paper._abundance_targets import with_abundances
 from paper._bench import OWN, Compute, facts, real_names, scores, unit
 from paper._cohort import ENCODERS, SPLITS, her2st
 from paper._learners_report import write_page
-from paper._nuclei import her2st_nuclei, summed_over_spots
+from paper._nuclei import her2st_nuclei, summed_over_spots, with_mean_crops
 from paper._with_counts import signatures_of, with_counts
 from paper.her2st import of_sections
 
 FLOOR = ("mean", "ridge")
 OF_IMAGES = ("mlp", "context", "graph_attention", "fusion", "ensemble")
 OF_GENES = ("cuca", "cpnn", "cpnn_abundance")
-LEARNERS = (*FLOOR, *OF_IMAGES, *OF_GENES, "nuclei")
+ON_CROPS = "mlp, crops"
+OF_NUCLEI = (ON_CROPS, "nuclei")
+LEARNERS = (*FLOOR, *OF_IMAGES, *OF_GENES, *OF_NUCLEI)
 PATCH = 4
 
 
 def one_run(
-    train: Any, test: Any, encoder: str, learner: str, seed: int, signatures: pd.DataFrame | None = None
+    train: Any,
+    test: Any,
+    encoder: str,
+    learner: str,
+    seed: int,
+    signatures: pd.DataFrame | None = None,
+    use_rep: list[str] | None = None,
 ) -> tuple[list[dict], dict[str, pd.DataFrame]]:
     """Scores on the test sections, and what was predicted for each spot."""
     start = time.process_time()
     model = hd.tl.train_regressor(
         train,
-        use_rep=ENCODERS[encoder],
+        use_rep=use_rep or ENCODERS[encoder],
         learner=learner,
         groupby="library_id",
         random_state=seed,
@@ -70,6 +78,14 @@ def run_of_nuclei(
     return [{**row, "seconds": seconds}], {"predicted": sums}
 
 
+def run_on_crops(
+    train: Any, test: Any, nuclei: Any, encoder: str, seed: int
+) -> tuple[list[dict], dict[str, pd.DataFrame]]:
+    """The peer of the learner of nuclei: the network on the mean embedding of the nuclei of each spot."""
+    (own, keys), (other, _) = (with_mean_crops(side, nuclei, encoder) for side in (train, test))
+    return one_run(own, other, encoder, "mlp", seed, use_rep=keys)
+
+
 def shares(table: pd.DataFrame) -> pd.DataFrame:
     """Proportions of cell types; amounts below 0 count as 0."""
     table = table.clip(lower=0)
@@ -92,17 +108,18 @@ def runs(
         for encoder in encoders:
             found: dict[str, list[pd.DataFrame]] = {}
             for learner in LEARNERS:
-                if (learner in OF_GENES and signatures is None) or (learner == "nuclei" and nuclei is None):
+                if (learner in OF_GENES and signatures is None) or (learner in OF_NUCLEI and nuclei is None):
                     continue
                 for seed in range(1 if learner in FLOOR else seeds):
                     common = {"targets": targets, "split": split, "encoders": encoder, "learner": learner, "seed": seed}
                     compute: Compute = partial(one_run, train, test, encoder, learner, seed, signatures)
-                    if learner == "nuclei":
-                        compute = partial(run_of_nuclei, train, test, nuclei, encoder, seed)
+                    if learner in OF_NUCLEI:
+                        how = run_of_nuclei if learner == "nuclei" else run_on_crops
+                        compute = partial(how, train, test, nuclei, encoder, seed)
                     spec = {"what": "learners", "cohort": f"{targets}, {split}", **common, **facts(adata)}
                     if learner in OF_GENES:
                         spec["counts"] = [adata.n_vars, float(adata.X.sum()), *map(str, signatures.columns)]
-                    if learner == "nuclei":
+                    if learner in OF_NUCLEI:
                         spec["n_nuclei"] = nuclei.n_obs
                     done = unit(cache, spec, compute)
                     rows.append({**common, **done.rows[0]})

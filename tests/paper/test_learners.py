@@ -126,6 +126,21 @@ def test_sums_over_nuclei_are_scored_on_spots(adata, kind, monkeypatch):
         np.testing.assert_allclose(tables["predicted"][~without].sum(axis=1), 1.0)
 
 
+def test_the_mean_crop_of_a_spot(adata):
+    nuclei = drawn_nuclei(adata)
+    (test,) = (learners.of_sections(adata, ("toy_1",)),)
+    out, keys = _nuclei.with_mean_crops(test, nuclei, "own")
+    assert keys == ["X_own_crops"]
+    found = out.obsm["X_own_crops"]
+    expected = [nuclei.obsm["X_own"][(nuclei.obs["spot"] == name).to_numpy()] for name in test.obs_names]
+    means = np.array([one.mean(axis=0) if len(one) else np.full(found.shape[1], np.nan) for one in expected])
+    empty = np.isnan(means[:, 0])
+    assert empty[0]
+    np.testing.assert_allclose(found[~empty], means[~empty], rtol=1e-5)
+    np.testing.assert_allclose(found[empty], np.broadcast_to(means[~empty].mean(axis=0), found[empty].shape), rtol=1e-4)
+    assert "X_own_crops" not in test.obsm
+
+
 def planted() -> tuple[pd.DataFrame, pd.DataFrame]:
     cc = {"mean": np.nan, "ridge": 0.4, "mlp": 0.45, "context": 0.475, "graph_attention": 0.46, "ensemble": 0.38}
     cc |= {"cpnn": np.nan}
