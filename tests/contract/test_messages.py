@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator
@@ -47,10 +48,8 @@ def texts(path: Path) -> tuple[str, ...]:
 
 
 def lookup(dotted: str) -> object:
-    thing: object = hd
-    for part in dotted.split("."):
-        thing = getattr(thing, part)
-    return thing
+    """What is named, modules that nothing has imported yet among it."""
+    return pkgutil.resolve_name(f"histodecon.{dotted}")
 
 
 def calls_in(text: str) -> Iterator[tuple[str, ast.Call]]:
