@@ -11,6 +11,7 @@ import anndata as ad
 import pandas as pd
 
 import histodecon as hd
+from histodecon._core import table_kind
 from paper._bench import OWN, real_names
 from paper._cohort import ENCODERS, SECTIONS, mobilenet
 
@@ -57,7 +58,7 @@ def summed_over_spots(train: Any, test: Any, nuclei: Any, encoder: str, seed: in
     counts = own.obs["spot"].astype(str).value_counts()
     targets = real_names(train, OWN).dropna()
     targets = targets.loc[targets.index.intersection(counts.index)]
-    if train.uns["histodecon"]["tables"][OWN]["kind"] == "proportion":
+    if table_kind(train, OWN) == "proportion":
         targets = targets.mul(counts.loc[targets.index], axis=0)
     hd.tl.set_targets(own, targets, by="spot", kind="abundance")
     start = time.process_time()

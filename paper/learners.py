@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 import histodecon as hd
+from histodecon._core import table_kind
 from paper._abundance_targets import with_abundances
 from paper._bench import OWN, Compute, facts, real_names, scores, unit
 from paper._cohort import ENCODERS, SPLITS, her2st
@@ -58,11 +59,9 @@ def one_run(
     hd.tl.predict_abundance(test, model, background="keep")
     truth, predicted = real_names(test, OWN), real_names(test, "predicted_abundance")
     row = {**scores(truth, predicted), "cc_shares": scores(shares(truth), shares(predicted))["cc"]}
-    if learner in OF_GENES and model.kind_ != train.uns["histodecon"]["tables"][OWN]["kind"]:
-        row |= {
-            "cc": float("nan"),
-            "l1": float("nan"),
-        }  # proportions say nothing of the number of cells, nor amounts of 1
+    if learner in OF_GENES and model.kind_ != table_kind(train, OWN):
+        # proportions say nothing of the number of cells, nor do cells of shares
+        row |= dict.fromkeys(("cc", "l1"), float("nan"))
     return [{**row, "seconds": seconds}], {"predicted": predicted}
 
 
@@ -72,7 +71,7 @@ def run_of_nuclei(
     """The same of sums over the nuclei of each spot; spots without nuclei have no proportions."""
     sums, seconds = summed_over_spots(train, test, nuclei, encoder, seed)
     truth = real_names(test, OWN)
-    if train.uns["histodecon"]["tables"][OWN]["kind"] == "proportion":
+    if table_kind(train, OWN) == "proportion":
         sums = shares(sums)
     row = {**scores(truth, sums), "cc_shares": scores(shares(truth), shares(sums))["cc"]}
     return [{**row, "seconds": seconds}], {"predicted": sums}
